@@ -1,0 +1,73 @@
+// The blob layer's contract: a flat set of named, write-once byte strings (repository format §1.1).
+
+declare const blobIdBrand: unique symbol;
+/** Name of a blob: 1–255 ASCII characters, no `/`. */
+export type BlobId = string & { readonly [blobIdBrand]: true };
+
+export interface BlobMetadata {
+  readonly id: BlobId;
+  /** Bytes. */
+  readonly length: number;
+  /** The store's own last-modified time, Unix ms. Never compare it with the local clock. */
+  readonly timestampMs: number;
+}
+
+/** `length` bytes from `offset`, both ≥ 0. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Stores immutable byte blobs by name. Every implementation passes `test/harness/blob-storage-suite.ts`. */
+export interface BlobStorage {
+  /** For messages and `repository status`, without secrets: `file:///backups/repo`. */
+  readonly displayName: string;
+
+  /**
+   * Reads the given range; the whole blob when `range` is undefined.
+   *
+   * Resolves with exactly the bytes asked for, in a buffer the caller owns. A missing blob is `BLOB_NOT_FOUND`; a range
+   * not wholly inside the blob is `BLOB_INVALID_RANGE`, never a short answer. Safe to call again after any failure.
+   */
+  getBlob(id: BlobId, range: ByteRange | undefined, signal: AbortSignal): Promise<Uint8Array>;
+
+  /** `BLOB_NOT_FOUND` when missing. */
+  getMetadata(id: BlobId, signal: AbortSignal): Promise<BlobMetadata>;
+
+  /** Creates or replaces the blob, atomically and durably: after it resolves the bytes survive a crash of the machine. */
+  putBlob(id: BlobId, bytes: Uint8Array, signal: AbortSignal): Promise<BlobMetadata>;
+
+  /** Every blob whose name starts with `prefix`, in no particular order, without holding the whole list in memory. */
+  listBlobs(prefix: string, signal: AbortSignal): AsyncIterable<BlobMetadata>;
+
+  /** Deletes; deleting a missing blob is success. */
+  deleteBlob(id: BlobId, signal: AbortSignal): Promise<void>;
+
+  /** Free bytes where the blobs live, when the store can tell. */
+  freeBytes(signal: AbortSignal): Promise<number | undefined>;
+
+  /** Present when blobs are plain files on this machine: worker threads then read and stage packs without copies. */
+  readonly localFiles?: LocalBlobFiles;
+
+  close(): Promise<void>;
+}
+
+/** Direct access to the files of a local store. Paths are absolute. */
+export interface LocalBlobFiles {
+  /** Plain data from which a worker thread rebuilds `pathOf` (see `filesystem-layout.ts`). */
+  readonly layout: LocalLayout;
+  /** Where the blob's bytes are, or would be. */
+  pathOf(id: BlobId): string;
+  /** A fresh temporary path beside the final one (never listed as a blob); parent directories exist afterwards. */
+  stagingPathOf(id: BlobId): string;
+  /** Makes a fully written staging file the blob `id`: fsync, rename, fsync of the directory. */
+  commitStaged(stagingPath: string, id: BlobId, signal: AbortSignal): Promise<BlobMetadata>;
+}
+
+/** Structured-cloneable description of a sharded folder (repository format §1.3). */
+export interface LocalLayout {
+  readonly rootPath: string;
+  readonly shards: readonly number[];
+  readonly maxNonShardedLength: number;
+  readonly overrides: readonly { readonly prefix: string; readonly shards: readonly number[] }[];
+}
