@@ -1,0 +1,60 @@
+// Runs one named group of test files with Node's own runner: `node scripts/suite.ts NAME [FILE…]`. `npm test` is the group
+// `unit`: everything beside the sources and the golden tests, fast and without any other program. The slower groups have a folder each.
+import { spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+interface Suite {
+  readonly files: readonly string[];
+  /** Test files at a time. Two for the fast ones; the slow ones measure or kill and get the machine for themselves. */
+  readonly concurrency: number;
+  readonly timeoutMs: number;
+}
+
+const MINUTE = 60_000;
+const SUITES: Readonly<Record<string, Suite>> = {
+  unit: {
+    files: ['{base,repo-format,mover,cli}/**/*.test.ts', 'test/{golden,harness,lint-canary}/**/*.test.ts'],
+    concurrency: 2,
+    timeoutMs: 2 * MINUTE,
+  },
+  kopia: { files: ['test/kopia/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
+  compat: { files: ['test/compat/**/*.test.ts'], concurrency: 1, timeoutMs: 10 * MINUTE },
+  crash: { files: ['test/crash/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
+  stress: { files: ['test/stress/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
+};
+
+function kopiaVersion(): string | undefined {
+  const program = process.env['KOPIA'] ?? 'kopia';
+  const probe = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  return probe.status === 0 ? `${probe.stdout}${probe.stderr}`.trim() : undefined;
+}
+
+function run(name: string, chosen: readonly string[]): number {
+  const suite = SUITES[name];
+  if (suite === undefined) {
+    console.error(`no suite ${name}; there are ${Object.keys(SUITES).join(', ')}`);
+    return 2;
+  }
+  const files = chosen.length > 0 ? chosen : globSync([...suite.files]).sort();
+  if (files.length === 0) {
+    console.error(`suite ${name}: no test files match ${suite.files.join(' ')}`);
+    return 1;
+  }
+  if (name === 'kopia') {
+    const version = kopiaVersion();
+    if (version === undefined) {
+      console.log('suite kopia: skipped, there is no kopia on PATH and none named by KOPIA');
+      return 0;
+    }
+    console.log(`suite kopia: against kopia ${version}`);
+  }
+  const options = [`--test-concurrency=${suite.concurrency}`, `--test-timeout=${suite.timeoutMs}`];
+  const result = spawnSync(process.execPath, ['--test', ...options, ...files], { stdio: 'inherit' });
+  const passed = result.status === 0;
+  console.log(`suite ${name}: ${passed ? 'passed' : 'FAILED'} (${files.length} files)`);
+  return passed ? 0 : 1;
+}
+
+process.chdir(fileURLToPath(new URL('../', import.meta.url)));
+process.exitCode = run(process.argv[2] ?? 'unit', process.argv.slice(3));
