@@ -55,7 +55,13 @@ export function serializeError(error: unknown): SerializedError {
     };
   }
   if (error instanceof Error) {
-    return { name: error.name, message: error.message, code: errorCode(error) ?? 'UNKNOWN', retry: 'never', context: {} };
+    return {
+      name: error.name,
+      message: error.message,
+      code: errorCode(error) ?? 'UNKNOWN',
+      retry: 'never',
+      context: {},
+    };
   }
   return { name: 'Error', message: String(error), code: 'UNKNOWN', retry: 'never', context: {} };
 }
@@ -73,7 +79,8 @@ export function deserializeError(data: SerializedError): Error {
 
 /** The `code` of a `WindlassError` or of a system error, else undefined. */
 export function errorCode(error: unknown): string | undefined {
-  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string') return error.code;
+  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string')
+    return error.code;
   return undefined;
 }
 
