@@ -1,0 +1,133 @@
+// All active indexes as one (repository format §7.5): for each key the greatest entry wins, then the deletion watermark
+// hides what was deleted long ago. Searches happen in place, in memory that threads share.
+import type { BlobId } from '../blob/storage.ts';
+import type { ContentId } from './content-id.ts';
+import { contentKey } from './content-id.ts';
+import type { IndexEntry } from './entry.ts';
+import { mergeIndexes } from './merge-indexes.ts';
+import { parseIndex } from './parse-index.ts';
+import type { ParsedIndex } from './parsed-index.ts';
+
+/** For repositories without a watermark: hides nothing. */
+export const NO_WATERMARK = -1;
+
+export interface LoadedIndex {
+  readonly blobId: BlobId;
+  readonly parsed: ParsedIndex;
+}
+
+/** Structured-cloneable; the bytes are in shared memory and are not copied. */
+export interface IndexSetData {
+  readonly indexes: readonly { readonly blobId: BlobId; readonly bytes: Uint8Array }[];
+  readonly watermarkSeconds: number;
+}
+
+/** What is known of a content: 0 absent, 1 live, 2 deleted but still readable. */
+export type ContentState = 0 | 1 | 2;
+export const ABSENT = 0;
+export const LIVE = 1;
+export const DELETED = 2;
+
+export class IndexSet {
+  readonly indexes: readonly LoadedIndex[];
+  /** Deleted entries of this second and before do not exist. */
+  readonly watermarkSeconds: number;
+  readonly #parsed: readonly ParsedIndex[];
+  // Where the last search ended: a result without an allocation.
+  #winnerIndex: ParsedIndex | undefined;
+  #winnerEntry = -1;
+  #winnerTimestamp = 0;
+  #winnerDeleted = false;
+
+  constructor(indexes: readonly LoadedIndex[], watermarkSeconds: number) {
+    this.indexes = indexes;
+    this.watermarkSeconds = watermarkSeconds;
+    this.#parsed = indexes.map((index) => index.parsed).filter((parsed) => parsed.entryCount > 0);
+  }
+
+  /** Rows of all indexes; a content may have several. */
+  get rowCount(): number {
+    return this.#parsed.reduce((sum, parsed) => sum + parsed.entryCount, 0);
+  }
+
+  /** The winning entry, unless the watermark hides it. It may be deleted. `INDEX_CORRUPT` when its row is broken. */
+  find(key: Uint8Array): IndexEntry | undefined {
+    if (this.state(key) === ABSENT || this.#winnerIndex === undefined) return undefined;
+    return this.#winnerIndex.entryAt(this.#winnerEntry);
+  }
+
+  findContent(id: ContentId): IndexEntry | undefined {
+    return this.find(contentKey(id));
+  }
+
+  /** HOT, allocates nothing (but when two entries of one second must be told apart by their packs). */
+  state(key: Uint8Array): ContentState {
+    this.#search(key);
+    if (this.#winnerIndex === undefined) return ABSENT;
+    if (!this.#winnerDeleted) return LIVE;
+    return this.#winnerTimestamp <= this.watermarkSeconds ? ABSENT : DELETED;
+  }
+
+  /**
+   * Unix seconds of the winning entry even when the watermark hides it, undefined when there is none: a new entry must
+   * be later than this.
+   */
+  winnerTimestamp(key: Uint8Array): number | undefined {
+    this.#search(key);
+    return this.#winnerIndex === undefined ? undefined : this.#winnerTimestamp;
+  }
+
+  /**
+   * Winners in key order, without those the watermark hides; of one prefix only when given ('' is file data). Holds one
+   * row of each index at a time.
+   */
+  *iterate(prefix?: string): IterableIterator<IndexEntry> {
+    for (const entry of mergeIndexes(this.#parsed, prefix)) {
+      if (!entry.deleted || entry.timestampSeconds > this.watermarkSeconds) yield entry;
+    }
+  }
+
+  transferable(): IndexSetData {
+    return {
+      indexes: this.indexes.map(({ blobId, parsed }) => ({ blobId, bytes: inSharedMemory(parsed.bytes) })),
+      watermarkSeconds: this.watermarkSeconds,
+    };
+  }
+
+  static fromTransferable(data: IndexSetData): IndexSet {
+    const indexes = data.indexes.map(({ blobId, bytes }) => ({ blobId, parsed: parseIndex(bytes) }));
+    return new IndexSet(indexes, data.watermarkSeconds);
+  }
+
+  #search(key: Uint8Array): void {
+    this.#winnerIndex = undefined;
+    const parsed = this.#parsed;
+    for (let number = 0; number < parsed.length; number++) {
+      const index = parsed[number];
+      if (index === undefined) continue;
+      const entry = index.find(key);
+      if (entry < 0) continue;
+      const timestamp = index.timestampAt(entry);
+      const deleted = index.isDeletedAt(entry);
+      if (this.#winnerIndex !== undefined && !this.#beatsWinner(index, entry, timestamp, deleted)) continue;
+      this.#winnerIndex = index;
+      this.#winnerEntry = entry;
+      this.#winnerTimestamp = timestamp;
+      this.#winnerDeleted = deleted;
+    }
+  }
+
+  #beatsWinner(index: ParsedIndex, entry: number, timestamp: number, deleted: boolean): boolean {
+    if (timestamp !== this.#winnerTimestamp) return timestamp > this.#winnerTimestamp;
+    if (deleted !== this.#winnerDeleted) return !deleted;
+    return this.#winnerIndex !== undefined && index.packIdAt(entry) > this.#winnerIndex.packIdAt(this.#winnerEntry);
+  }
+}
+
+/** A copy in shared memory, or `bytes` itself when it is there already. */
+export function inSharedMemory(bytes: Uint8Array): Uint8Array {
+  if (bytes.buffer instanceof SharedArrayBuffer) return bytes;
+  const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  shared.set(bytes);
+  return shared;
+}

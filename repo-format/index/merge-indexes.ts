@@ -1,0 +1,91 @@
+// Walks several indexes in key order at once, one winner a key (repository format §7.5). Memory: one cursor an index.
+import { compareEntries, type IndexEntry } from './entry.ts';
+import { indexCorrupt, type ParsedIndex } from './parsed-index.ts';
+
+interface Cursor {
+  readonly index: ParsedIndex;
+  entry: number;
+  readonly end: number;
+}
+
+/**
+ * The greatest entry of every key, deleted ones included; only keys with the given prefix ('' for none) when it is
+ * there. `INDEX_CORRUPT` when an index is not sorted: it would yield a key twice.
+ */
+export function* mergeIndexes(indexes: readonly ParsedIndex[], prefix?: string): IterableIterator<IndexEntry> {
+  const heap = indexes.map((index) => cursorOver(index, prefix)).filter((cursor) => cursor.entry < cursor.end);
+  for (let at = (heap.length >> 1) - 1; at >= 0; at--) siftDown(heap, at);
+  let previous: Uint8Array | undefined;
+  while (heap.length > 0) {
+    const first = heap[0];
+    if (first === undefined) return;
+    const key = first.index.keyAt(first.entry);
+    if (previous !== undefined && compareBytes(previous, key) >= 0) throw indexCorrupt('keys are not in order');
+    let winner = first.index.entryAt(first.entry);
+    advance(heap);
+    for (let next = heap[0]; next !== undefined; next = heap[0]) {
+      if (compareBytes(next.index.keyAt(next.entry), key) !== 0) break;
+      const entry = next.index.entryAt(next.entry);
+      if (compareEntries(entry, winner) > 0) winner = entry;
+      advance(heap);
+    }
+    yield winner;
+    previous = key;
+  }
+}
+
+function cursorOver(index: ParsedIndex, prefix: string | undefined): Cursor {
+  if (prefix === undefined) return { index, entry: 0, end: index.entryCount };
+  const code = prefix === '' ? 0 : prefix.charCodeAt(0);
+  const low = new Uint8Array(index.keySize);
+  low[0] = code;
+  const high = new Uint8Array(index.keySize);
+  high[0] = code + 1;
+  return { index, entry: index.lowerBound(low), end: index.lowerBound(high) };
+}
+
+/** Moves the top cursor on, or removes it at its end, and restores the heap. */
+function advance(heap: Cursor[]): void {
+  const first = heap[0];
+  if (first === undefined) return;
+  first.entry++;
+  if (first.entry >= first.end) {
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    heap[0] = last;
+  }
+  siftDown(heap, 0);
+}
+
+function siftDown(heap: Cursor[], at: number): void {
+  const cursor = heap[at];
+  if (cursor === undefined) return;
+  for (;;) {
+    let child = 2 * at + 1;
+    const left = heap[child];
+    if (left === undefined) break;
+    const right = heap[child + 1];
+    let smaller = left;
+    if (right !== undefined && compareCursors(right, left) < 0) {
+      smaller = right;
+      child++;
+    }
+    if (compareCursors(cursor, smaller) <= 0) break;
+    heap[at] = smaller;
+    at = child;
+  }
+  heap[at] = cursor;
+}
+
+function compareCursors(a: Cursor, b: Cursor): number {
+  return compareBytes(a.index.keyAt(a.entry), b.index.keyAt(b.entry));
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let index = 0; index < length; index++) {
+    const difference = (a[index] ?? 0) - (b[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
