@@ -1,0 +1,252 @@
+// `npm run bench [-- OPTIONS]`: makes trees, runs windlass and, where they are on PATH, kopia and restic in turns, measures
+// each phase and writes docs/performance.md. See README.md beside this file.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { removeTree, scratchRoot } from '../harness/scratch.ts';
+import { measure } from './measure.ts';
+import { renderReport } from './report.ts';
+import { PHASES, Results, type Phase } from './results.ts';
+import { availableTools, openTool, toolVersions, type Tool, type ToolName } from './tools.ts';
+import { changeOnePercent, makeLargeTree, makeSmallTree, makeSystemTree, type Tree } from './trees.ts';
+
+const CLONE = fileURLToPath(new URL('../../', import.meta.url));
+const NOTES = fileURLToPath(new URL('notes.md', import.meta.url));
+const GIB = 2 ** 30;
+
+const USAGE = `npm run bench -- [--tree system,large,small,growth,million] [--phase first,unchanged,changed,restore,restore-one,verify]
+  [--tool windlass,windlass-same,kopia,restic] [--runs 3] [--scale 1] [--large-size BYTES] [--system-source /usr/lib]
+  [--system-cap BYTES] [--scratch FOLDER] [--results FILE] [--out FILE | --no-out] [--report-only] [--memory-limit SIZE]`;
+
+const { values } = parseArgs({
+  options: {
+    tree: { type: 'string' },
+    phase: { type: 'string' },
+    tool: { type: 'string' },
+    runs: { type: 'string', default: '3' },
+    scale: { type: 'string', default: '1' },
+    'large-size': { type: 'string' },
+    'system-source': { type: 'string', default: '/usr/lib' },
+    'system-cap': { type: 'string' },
+    scratch: { type: 'string' },
+    results: { type: 'string' },
+    out: { type: 'string' },
+    'no-out': { type: 'boolean', default: false },
+    'report-only': { type: 'boolean', default: false },
+    'no-build': { type: 'boolean', default: false },
+    million: { type: 'boolean', default: false },
+    'memory-limit': { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+const scale = Number(values.scale);
+const runs = Number(values.runs);
+const chosenTrees = values.tree?.split(',') ?? [
+  'system',
+  'large',
+  'small',
+  'growth',
+  ...(values.million ? ['million'] : []),
+];
+const chosenPhases = new Set<string>(values.phase?.split(',') ?? PHASES);
+const installed = availableTools();
+const chosenTools = installed.filter((tool) => values.tool === undefined || values.tool.split(',').includes(tool));
+const results = new Results(values.results);
+
+interface Study {
+  /** The name the records carry. */
+  readonly label: string;
+  readonly make: (path: string) => Tree;
+  readonly tools: readonly ToolName[];
+  readonly phases: ReadonlySet<string>;
+  readonly windlassArgs: readonly string[];
+}
+
+function studies(): Study[] {
+  const count = (n: number): number => Math.max(100, Math.round((n * scale) / 100) * 100);
+  const folders = (files: number): number => Math.max(1, Math.round(files / 400));
+  const systemCap = Number(values['system-cap'] ?? 4 * GIB * scale);
+  const largeSize = Number(values['large-size'] ?? Math.round(2 * GIB * scale));
+  const limit = values['memory-limit'];
+  const common = {
+    tools: chosenTools,
+    phases: chosenPhases,
+    windlassArgs: limit === undefined ? [] : ['--memory-limit', limit],
+  };
+  const small = (files: number) => (path: string) => makeSmallTree(path, files, folders(files));
+  const ours = chosenTools.filter((tool) => tool === 'windlass');
+  const growth = { ...common, label: 'growth', tools: ours };
+  const all: Readonly<Record<string, readonly Study[]>> = {
+    system: [{ ...common, label: 'system', make: (path) => makeSystemTree(path, values['system-source'], systemCap) }],
+    large: [{ ...common, label: 'large', make: (path) => makeLargeTree(path, largeSize, values['system-source']) }],
+    small: [{ ...common, label: 'small', make: small(count(200_000)) }],
+    growth: [20_000, 200_000].map((files) => ({ ...growth, make: small(count(files)) })),
+    million: [
+      {
+        ...common,
+        label: 'million',
+        tools: chosenTools.filter((tool) => tool !== 'windlass-same'),
+        phases: new Set([...chosenPhases].filter((phase) => phase !== 'changed' && phase !== 'verify')),
+        windlassArgs: ['--memory-limit', limit ?? '256MiB'],
+        make: (path) => makeSmallTree(path, count(1_000_000), 1000, true),
+      },
+    ],
+  };
+  return chosenTrees.flatMap((name) => {
+    const found = all[name];
+    if (found === undefined) throw new Error(`no tree ${name}; there are ${Object.keys(all).join(', ')}`);
+    return found;
+  });
+}
+
+async function main(): Promise<void> {
+  if (
+    !values['no-build'] &&
+    spawnSync('npm', ['run', '--silent', 'build'], { cwd: CLONE, stdio: 'inherit' }).status !== 0
+  ) {
+    throw new Error('npm run build failed');
+  }
+  const scratch = mkdtempSync(join(values.scratch ?? scratchRoot(), 'windlass-bench-'));
+  const leave = (): void => {
+    removeTree(scratch);
+    process.exit(130);
+  };
+  process.on('SIGINT', leave).on('SIGTERM', leave);
+  try {
+    for (const study of studies()) await runStudy(study, scratch);
+  } finally {
+    removeTree(scratch);
+  }
+}
+
+async function runStudy(study: Study, scratch: string): Promise<void> {
+  const path = join(scratch, 'tree');
+  console.log(`making the tree of "${study.label}"`);
+  const tree = study.make(path);
+  console.log(
+    `${study.label}: ${tree.files} files, ${(tree.bytes / GIB).toFixed(2)} GiB; ${study.tools.join(', ')} in turns, ${runs} times`,
+  );
+  for (let run = 1; run <= runs; run++) {
+    for (const tool of study.tools) await runCycle(study, tree, tool, run, scratch);
+  }
+  removeTree(path);
+}
+
+/** One tool, all phases, on a fresh repository. */
+async function runCycle(study: Study, tree: Tree, toolName: ToolName, run: number, scratch: string): Promise<void> {
+  const folder = join(scratch, `${toolName}-${run}`);
+  const tool = openTool(toolName, { folder, windlassArgs: study.windlassArgs });
+  const cycle = new Cycle(study, tree, tool, run, folder);
+  await tool.create();
+  await cycle.backup('first', true);
+  await cycle.backup('unchanged', false);
+  if (study.phases.has('changed')) {
+    changeOnePercent(tree, run * 10 + study.tools.indexOf(toolName));
+    await cycle.backup('changed', false);
+  }
+  if (tree.largeFile !== undefined) await cycle.restore('restore-one', tree.largeFile);
+  await cycle.restore('restore', undefined);
+  if (study.phases.has('verify')) await cycle.time('verify', tool.verify());
+  removeTree(folder);
+}
+
+class Cycle {
+  readonly #study: Study;
+  readonly #tree: Tree;
+  readonly #tool: Tool;
+  readonly #run: number;
+  readonly #folder: string;
+
+  constructor(study: Study, tree: Tree, tool: Tool, run: number, folder: string) {
+    this.#study = study;
+    this.#tree = tree;
+    this.#tool = tool;
+    this.#run = run;
+    this.#folder = folder;
+  }
+
+  /** The first backup is always made: the later phases stand on it. */
+  async backup(phase: Phase, always: boolean): Promise<void> {
+    if (!always && !this.#study.phases.has(phase)) return;
+    this.#tool.noteBackup(await this.time(phase, this.#tool.backup(this.#tree.path)));
+  }
+
+  async restore(phase: Phase, file: string | undefined): Promise<void> {
+    if (!this.#study.phases.has(phase)) return;
+    await this.#tool.dropCaches();
+    const target = join(this.#folder, 'restored');
+    const single = join(target, file ?? '');
+    if (file !== undefined) mkdirSync(target, { recursive: true });
+    const named = file !== undefined && this.#tool.name !== 'restic' ? single : target;
+    await this.time(phase, file === undefined ? this.#tool.restore(target) : this.#tool.restoreFile(file, named));
+    const expected = file === undefined ? this.#tree.files : 1;
+    const found = countFiles(target);
+    if (found !== expected) throw new Error(`${this.#tool.name} ${phase}: ${found} files of ${expected} restored`);
+    removeTree(target);
+  }
+
+  async time(
+    phase: Phase,
+    command: { argv: readonly string[]; env: Readonly<Record<string, string>> },
+  ): Promise<string> {
+    const measured = await measure(command.argv, {
+      env: command.env,
+      cwd: this.#folder,
+      logPath: join(this.#folder, 'log'),
+    });
+    const { wallSeconds, cpuSeconds, peakBytes } = measured;
+    const { files, bytes } = this.#tree;
+    const where = { tree: this.#study.label, files, bytes, tool: this.#tool.name, phase, run: this.#run };
+    results.add({ ...where, wallSeconds, cpuSeconds, peakBytes, repositoryBytes: folderBytes(this.#tool.repository) });
+    const memory = `${(peakBytes / 2 ** 20).toFixed(0)} MiB`;
+    console.log(
+      `  ${this.#run} ${this.#tool.name} ${phase}: ${wallSeconds.toFixed(2)} s, CPU ${cpuSeconds.toFixed(2)} s, ${memory}`,
+    );
+    return measured.stdout;
+  }
+}
+
+function countFiles(folder: string): number {
+  let count = 0;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) count += countFiles(join(folder, entry.name));
+    else if (entry.isFile()) count++;
+  }
+  return count;
+}
+
+function folderBytes(folder: string): number {
+  let sum = 0;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    sum += entry.isDirectory() ? folderBytes(path) : statSync(path).size;
+  }
+  return sum;
+}
+
+async function report(): Promise<void> {
+  const tools = [...new Set(results.records.map((record) => record.tool))];
+  const notes = existsSync(NOTES) ? readFileSync(NOTES, 'utf8') : '';
+  const text = renderReport(results, {
+    versions: await toolVersions(tools),
+    notes,
+    date: new Date().toISOString().slice(0, 10),
+  });
+  // A subset replaces the committed report only when asked to by name.
+  const whole = values.tree === undefined && values.phase === undefined && values.tool === undefined && scale === 1;
+  const out = values['no-out'] ? undefined : (values.out ?? (whole ? join(CLONE, 'docs/performance.md') : undefined));
+  if (out === undefined) return console.log(`\n${text}`);
+  writeFileSync(out, text);
+  spawnSync(join(CLONE, 'node_modules/.bin/prettier'), ['--write', '--log-level', 'warn', out], { stdio: 'inherit' });
+  console.log(`wrote ${out}`);
+}
+
+if (values.help) console.log(USAGE);
+else {
+  if (!values['report-only']) await main();
+  await report();
+}
