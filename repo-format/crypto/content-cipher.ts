@@ -4,6 +4,8 @@
 import { WindlassError } from '../../base/errors.ts';
 import { systemRandom } from '../../base/random.ts';
 import type { RandomSource } from '../../base/random.ts';
+import { createErrorCorrection } from '../ecc/error-correction.ts';
+import type { ErrorCorrection } from '../ecc/error-correction.ts';
 import { AEAD_OVERHEAD_BYTES, openAead, requireWholeTag, sealAeadInto } from './aead.ts';
 import { NONCE_BYTES } from './direct-crypto.ts';
 import type { AeadName, DirectAead } from './direct-crypto.ts';
@@ -33,13 +35,6 @@ export interface CipherSpec {
   readonly encryption: string;
   readonly masterKey: Uint8Array;
   readonly ecc?: { readonly algorithm: string; readonly overheadPercent: number };
-}
-
-/** Error correction around sealed bytes (`ecc/error-correction.ts`). */
-export interface SealedBytesGuard {
-  encodedBytes(length: number): number;
-  encode(data: Uint8Array): Uint8Array;
-  decode(stored: Uint8Array): { readonly data: Uint8Array };
 }
 
 export interface CipherDeps {
@@ -81,7 +76,8 @@ export function createContentCipher(spec: CipherSpec, deps: CipherDeps = {}): Co
   const rootKey = deriveContentRootKey(spec.masterKey);
   const direct = deps.backend === 'node' ? undefined : directOpenSsl();
   const aead = direct?.createAead(name, rootKey) ?? createNodeAead(name, rootKey);
-  return new AeadContentCipher(aead, deps.random ?? systemRandom);
+  const cipher = new AeadContentCipher(aead, deps.random ?? systemRandom);
+  return spec.ecc === undefined ? cipher : new CorrectedCipher(cipher, createErrorCorrection(spec.ecc));
 }
 
 /** The same AEAD through `node:crypto`, ten times slower on small contents. */
@@ -145,6 +141,38 @@ class AeadContentCipher implements ContentCipher {
     const nonce = this.#nonces.subarray(this.#nonceAt, this.#nonceAt + NONCE_BYTES);
     this.#nonceAt += NONCE_BYTES;
     return nonce;
+  }
+}
+
+/** Error correction around what another cipher seals. Damage it can repair is never seen; what it cannot is its own error. */
+class CorrectedCipher implements ContentCipher {
+  readonly overheadBytes: number;
+  readonly #cipher: ContentCipher;
+  readonly #correction: ErrorCorrection;
+
+  constructor(cipher: ContentCipher, correction: ErrorCorrection) {
+    this.overheadBytes = cipher.overheadBytes;
+    this.#cipher = cipher;
+    this.#correction = correction;
+  }
+
+  maxSealedBytes(plainLength: number): number {
+    return this.#correction.encodedBytes(this.#cipher.maxSealedBytes(plainLength));
+  }
+
+  sealInto(iv: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number): number {
+    requireRoom(out, outOffset, this.maxSealedBytes(plain.length));
+    const sealed = new Uint8Array(this.#cipher.maxSealedBytes(plain.length));
+    this.#cipher.sealInto(iv, plain, sealed, 0);
+    const encoded = this.#correction.encode(sealed);
+    requireRoom(out, outOffset, encoded.length);
+    out.set(encoded, outOffset);
+    return encoded.length;
+  }
+
+  open(iv: Uint8Array, sealed: Uint8Array, into?: Uint8Array): Uint8Array {
+    requireIv(iv);
+    return this.#cipher.open(iv, this.#correction.decode(sealed).data, into);
   }
 }
 

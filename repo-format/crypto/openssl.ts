@@ -99,7 +99,7 @@ export function directOpenSsl(): DirectOpenSsl | undefined {
 
 function bindVerified(): DirectOpenSsl | undefined {
   // The calls below are OpenSSL 3's; a build on another library or another major version is served by node:crypto.
-  if (!/^3\./.test(process.versions.openssl ?? '')) return undefined;
+  if (process.versions.openssl?.startsWith('3.') !== true) return undefined;
   try {
     const direct = bind();
     return verifyDirectCalls(direct) ? direct : undefined;
