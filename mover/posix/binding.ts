@@ -144,7 +144,9 @@ const TYPES: Readonly<Record<string, string>> = { p: 'uintptr_t', i: 'int', u: '
 const PATH_ROOM = 4096;
 const PATH_A = 0;
 const PATH_B = PATH_A + PATH_ROOM;
-const SMALL = PATH_B + PATH_ROOM;
+/** A NUL that stays: the empty path, for AT_EMPTY_PATH. */
+const EMPTY = PATH_B + PATH_ROOM;
+const SMALL = EMPTY + 8;
 const SCRATCH_BYTES = SMALL + 512;
 
 /** What one thread needs to make calls: the functions, and pinned memory for names and small structures. */
@@ -154,6 +156,7 @@ export interface Binding {
   /** Bytes of the scratch area; `small…` are views of its last 512 bytes. */
   readonly scratch: Uint8Array;
   readonly address: number;
+  readonly emptyPath: number;
   readonly small: DataView;
   readonly smallAddress: number;
   errno(): number;
@@ -205,6 +208,7 @@ function load(): Binding {
       numbers,
       scratch,
       address,
+      emptyPath: address + EMPTY,
       small: new DataView(scratch.buffer, SMALL, SCRATCH_BYTES - SMALL),
       smallAddress: address + SMALL,
       errno: () => koffi.errno(),
@@ -237,18 +241,38 @@ export function pathB(b: Binding, name: Uint8Array | string): number {
 
 function putPath(b: Binding, name: Uint8Array | string, start: number, at: number): number {
   const { scratch } = b;
-  const bytes = typeof name === 'string' ? utf8.encode(name) : name;
-  let length = bytes.length;
-  if (length > 0 && bytes[length - 1] === 0) length--;
-  const end = start + PATH_ROOM;
-  if (at + length >= end) return -ENAMETOOLONG;
+  const length = typeof name === 'string' ? putText(scratch, name, at) : putBytes(scratch, name, at);
+  if (length < 0) return length;
+  scratch[at + length] = 0;
+  return b.address + start;
+}
+
+/** The room left from `at` to the end of its slot, less the terminator. */
+function roomFrom(at: number): number {
+  return PATH_ROOM - 1 - (at % PATH_ROOM);
+}
+
+function putBytes(scratch: Uint8Array, name: Uint8Array, at: number): number {
+  let length = name.length;
+  if (length > 0 && name[length - 1] === 0) length--;
+  if (length > roomFrom(at)) return -ENAMETOOLONG;
   for (let i = 0; i < length; i++) {
-    const byte = bytes[i] ?? 0;
+    const byte = name[i] as number;
     if (byte === 0) return -EINVAL;
     scratch[at + i] = byte;
   }
-  scratch[at + length] = 0;
-  return b.address + start;
+  return length;
+}
+
+function putText(scratch: Uint8Array, name: string, at: number): number {
+  if (name.length > roomFrom(at)) return -ENAMETOOLONG;
+  for (let i = 0; i < name.length; i++) {
+    const code = name.charCodeAt(i);
+    // ASCII, nearly always: encoding a string makes an array, which costs more than the rest of the call.
+    if (code === 0 || code > 0x7f) return putBytes(scratch, utf8.encode(name), at);
+    scratch[at + i] = code;
+  }
+  return name.length;
 }
 
 const PROC_FD = utf8.encode('/proc/self/fd/');

@@ -121,8 +121,7 @@ export function statAtFollowing(dirFd: number, name: Uint8Array | string, out: S
 /** Attributes of an open file, O_PATH ones included. 0 or a negative errno. HOT. */
 export function fstat(fd: number, out: StatRecord): number {
   const b = binding();
-  const path = pathA(b, '');
-  return statAddress(b, fd, path, AT_EMPTY_PATH, out);
+  return statAddress(b, fd, b.emptyPath, AT_EMPTY_PATH, out);
 }
 
 /** @internal As {@link statAt} for a NUL-terminated name that already lies in pinned memory. HOT. */
