@@ -1,5 +1,4 @@
 // Collects entries and encodes them as index blobs, byte for byte as Kopia does (repository format §7.1–7.3).
-import type { RandomSource } from '../../base/random.ts';
 import { assertBlobId } from '../blob/blob-id.ts';
 import type { BlobId } from '../blob/storage.ts';
 import { contentKey, MAX_KEY_BYTES } from './content-id.ts';
@@ -23,7 +22,6 @@ import {
 
 /** More entries than this go to several blobs. */
 export const MAX_SHARD_ENTRIES = 16_000_000;
-export const RANDOM_TAIL_BYTES = 32;
 
 // A row as threads hand it over (`addRows`), little-endian, after `key[keySize]` (offset, size, meaning):
 //    0  4  pack offset
@@ -42,21 +40,17 @@ export const PACKED_ROW_VALUE_SIZE = 21;
 export const PACKED_ROW_FLAG_DELETED = 1;
 
 /** Bytes of one row handed to `addRows`. */
-export function packedRowSize(keySize: number): number {
+export function rowSize(keySize: number): number {
   return keySize + PACKED_ROW_VALUE_SIZE;
-}
-
-export interface IndexBuilderOptions {
-  /** 1 + hash length. Taken from the first entry when absent, but `addRows` needs it. */
-  readonly keySize?: number;
-  /** Of entries added without one of their own: the repository's format version. */
-  readonly formatVersion?: number;
 }
 
 export interface BuildOptions {
   readonly version: 1 | 2;
-  /** When given, each blob ends in 32 random bytes, which make its name unique; absent for flushes and epochs. */
-  readonly random?: RandomSource;
+  /**
+   * Put at the end of each blob: 32 random bytes, which make names unique, for local indexes of packs and legacy
+   * compaction; absent for flushes and epochs.
+   */
+  readonly tail?: Uint8Array;
   readonly maxShardEntries?: number;
 }
 
@@ -69,20 +63,19 @@ const MAX_FORMATS = 255;
  * repository format §7.5 is kept, so that adding all entries of several indexes merges them.
  */
 export class IndexBuilder {
-  readonly #defaultFormatVersion: number;
   readonly #packIds: BlobId[] = [];
   readonly #packNumbers = new Map<BlobId, number>();
   readonly #formats: IndexFormat[] = [];
   readonly #formatNumbers = new Map<number, number>();
   #store: RowStore | undefined;
 
-  constructor(options: IndexBuilderOptions = {}) {
-    this.#defaultFormatVersion = options.formatVersion ?? 3;
-    if (options.keySize !== undefined) this.#store = newStore(options.keySize);
+  /** `keySize` is 1 + hash length; taken from the first entry when absent, but `addRows` needs it. */
+  constructor(keySize?: number) {
+    if (keySize !== undefined) this.#store = newStore(keySize);
   }
 
   /** Entries added so far, repeated keys included. */
-  get entryCount(): number {
+  get rowCount(): number {
     return this.#store?.count ?? 0;
   }
 
@@ -146,11 +139,11 @@ export class IndexBuilder {
   }
 
   /** HOT. Rows of one pack in the layout above; all of them or, when one is invalid, none. Keeps no reference. */
-  addRows(packed: Uint8Array, packNumber: number, formatVersion: number = this.#defaultFormatVersion): void {
+  addRows(packed: Uint8Array, packNumber: number, formatVersion: number): void {
     const store = this.#store;
     if (store === undefined) throw entryInvalid('addRows needs a key size');
     const { keySize } = store;
-    const size = packedRowSize(keySize);
+    const size = rowSize(keySize);
     if (packed.length % size !== 0) throw entryInvalid('not whole rows', { length: packed.length, rowSize: size });
     assertWithin('pack number', packNumber, this.#packIds.length - 1);
     const source = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
@@ -186,12 +179,12 @@ export class IndexBuilder {
     const store = this.#store;
     if (store === undefined || store.count === 0) return [];
     const rows = sortedRows(store, (a, b) => this.#rank(store, a, b));
-    const { maxShardEntries = MAX_SHARD_ENTRIES, random, version } = options;
+    const { maxShardEntries = MAX_SHARD_ENTRIES, tail, version } = options;
     const encode = version === 1 ? encodeIndexV1 : encodeIndexV2;
-    const tail = random === undefined ? 0 : RANDOM_TAIL_BYTES;
+    const tailBytes = tail?.length ?? 0;
     return shardRows(store, rows, maxShardEntries).map((shard) => {
-      const bytes = encode({ store, rows: shard, packIds: this.#packIds, formats: this.#formats }, tail);
-      if (random !== undefined) bytes.set(random.bytes(tail), bytes.length - tail);
+      const bytes = encode({ store, rows: shard, packIds: this.#packIds, formats: this.#formats }, tailBytes);
+      if (tail !== undefined) bytes.set(tail, bytes.length - tailBytes);
       return bytes;
     });
   }

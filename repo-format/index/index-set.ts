@@ -69,12 +69,18 @@ export class IndexSet {
   }
 
   /**
-   * Unix seconds of the winning entry even when the watermark hides it, undefined when there is none: a new entry must
-   * be later than this.
+   * HOT. Unix seconds of the winning entry even when the watermark hides it, −1 when there is none: a new entry must be
+   * later than this.
    */
-  winnerTimestamp(key: Uint8Array): number | undefined {
+  winnerTimestamp(key: Uint8Array): number {
     this.#search(key);
-    return this.#winnerIndex === undefined ? undefined : this.#winnerTimestamp;
+    return this.#winnerIndex === undefined ? -1 : this.#winnerTimestamp;
+  }
+
+  /** This set and more indexes, which move to shared memory. */
+  with(added: readonly LoadedIndex[]): IndexSet {
+    const shared = added.map(({ blobId, parsed }) => ({ blobId, parsed: parseIndex(inSharedMemory(parsed.bytes)) }));
+    return new IndexSet([...this.indexes, ...shared], this.watermarkSeconds);
   }
 
   /**

@@ -1,0 +1,121 @@
+// Loads all active indexes of a repository, with epochs or without, into memory that threads share.
+import type { Clock } from '../../base/clock.ts';
+import { hasCode, WindlassError } from '../../base/errors.ts';
+import type { BlobId, BlobMetadata, BlobStorage } from '../blob/storage.ts';
+import type { ContentCipher } from '../crypto/content-cipher.ts';
+import { IndexSet, inSharedMemory, NO_WATERMARK, type LoadedIndex } from '../index/index-set.ts';
+import { parseIndex } from '../index/parse-index.ts';
+import { loadActiveIndexBlobs } from './active-blobs.ts';
+import { openBlob } from './encrypted-blob.ts';
+import { loadLegacyActiveBlobs } from './legacy.ts';
+import type { EpochSnapshot, IndexConfig } from './snapshot.ts';
+
+export interface LoadIndexDeps {
+  readonly storage: BlobStorage;
+  readonly cipher: ContentCipher;
+  readonly config: IndexConfig;
+  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+}
+
+export interface LoadedIndexSet {
+  readonly indexSet: IndexSet;
+  readonly blobIds: readonly BlobId[];
+  /** Local time before the first listing: what was written later may be missing. */
+  readonly loadedAtMs: number;
+  /** Absent without epochs. */
+  readonly epochSnapshot?: EpochSnapshot;
+}
+
+// Kopia's: a blob that vanished was compacted meanwhile, so list again.
+const MAX_ATTEMPTS = 10;
+const FIRST_BACKOFF_MS = 100;
+// Enough to hide a network's latency; each blob is held twice while it is opened.
+const PARALLEL_READS = 8;
+/** 16 million entries with the longest keys and names stay below; a larger blob is not an index. */
+export const MAX_INDEX_BLOB_BYTES = 2 ** 30;
+
+/**
+ * `BLOB_CORRUPT` or `INDEX_CORRUPT` name the blob that cannot be read; `INDEX_BLOB_LOST` when listed blobs keep being
+ * missing. `reuse` saves reading blobs again that an earlier load had: their names are their contents' hashes.
+ */
+export async function loadIndexSet(
+  deps: LoadIndexDeps,
+  signal: AbortSignal,
+  reuse?: IndexSet,
+): Promise<LoadedIndexSet> {
+  const known = new Map<BlobId, LoadedIndex>(reuse?.indexes.map((index) => [index.blobId, index]));
+  let backoffMs = FIRST_BACKOFF_MS;
+  for (let attempt = 1; ; attempt++) {
+    const loadedAtMs = deps.clock.nowMs();
+    const { blobs, epochSnapshot } = await activeBlobs(deps, signal);
+    try {
+      const indexes = await readIndexes(deps, blobs, known, signal);
+      const indexSet = new IndexSet(indexes, epochSnapshot?.watermarkSeconds ?? NO_WATERMARK);
+      const blobIds = blobs.map((blob) => blob.id);
+      return { indexSet, blobIds, loadedAtMs, ...(epochSnapshot === undefined ? {} : { epochSnapshot }) };
+    } catch (error) {
+      if (!hasCode(error, 'BLOB_NOT_FOUND')) throw error;
+      if (attempt >= MAX_ATTEMPTS) throw indexBlobLost(error);
+    }
+    await deps.clock.sleep(backoffMs, signal);
+    backoffMs *= 2;
+  }
+}
+
+async function activeBlobs(
+  deps: LoadIndexDeps,
+  signal: AbortSignal,
+): Promise<{ blobs: readonly BlobMetadata[]; epochSnapshot?: EpochSnapshot }> {
+  if (!deps.config.epochParameters.enabled) return { blobs: await loadLegacyActiveBlobs(deps, signal) };
+  const { blobs, snapshot } = await loadActiveIndexBlobs(deps, signal);
+  return { blobs, epochSnapshot: snapshot };
+}
+
+async function readIndexes(
+  deps: LoadIndexDeps,
+  blobs: readonly BlobMetadata[],
+  known: Map<BlobId, LoadedIndex>,
+  signal: AbortSignal,
+): Promise<LoadedIndex[]> {
+  const queue = blobs.filter((blob) => !known.has(blob.id)).values();
+  const reader = async (): Promise<void> => {
+    for (const blob of queue) known.set(blob.id, await readIndex(deps, blob, signal));
+  };
+  const outcomes = await Promise.allSettled(Array.from({ length: PARALLEL_READS }, reader));
+  // A reader stops at its first failure; corruption is worth more to know than a blob that went away.
+  const failures = outcomes
+    .filter((outcome) => outcome.status === 'rejected')
+    .map((outcome): unknown => outcome.reason);
+  const failure = failures.find((error) => !hasCode(error, 'BLOB_NOT_FOUND')) ?? failures[0];
+  if (failure !== undefined) throw failure;
+  return blobs.map((blob) => known.get(blob.id)).filter((index) => index !== undefined);
+}
+
+async function readIndex(deps: LoadIndexDeps, blob: BlobMetadata, signal: AbortSignal): Promise<LoadedIndex> {
+  if (blob.length > MAX_INDEX_BLOB_BYTES) throw indexUnreadable(blob, new RangeError('too large for an index'));
+  const sealed = await deps.storage.getBlob(blob.id, undefined, signal);
+  const plaintext = openBlob(deps.cipher, blob.id, sealed);
+  try {
+    return { blobId: blob.id, parsed: parseIndex(inSharedMemory(plaintext)) };
+  } catch (error) {
+    throw indexUnreadable(blob, error);
+  }
+}
+
+function indexUnreadable(blob: BlobMetadata, cause: unknown): WindlassError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new WindlassError(`index blob ${blob.id} (offset 0, length ${blob.length}) cannot be read: ${reason}`, {
+    code: 'INDEX_CORRUPT',
+    context: { blobId: blob.id, offset: 0, length: blob.length },
+    cause,
+  });
+}
+
+function indexBlobLost(cause: unknown): WindlassError {
+  return new WindlassError('index blobs that are listed cannot be found', {
+    code: 'INDEX_BLOB_LOST',
+    retry: 'transient',
+    context: { attempts: MAX_ATTEMPTS },
+    cause,
+  });
+}
