@@ -98,12 +98,42 @@ function makeRules(limits: RetentionLimits, newestMs: number, zoneOffset: ZoneOf
   const ago = (years: number, months: number, days: number): number =>
     calendarAgo(newestMs, { years, months, days }, zoneOffset);
   const rules: (Rule | undefined)[] = [
-    rule('latest', isUnlimited ? Infinity : keepLatest, () => -Infinity, (index) => String(index)),
-    rule('annual', keepAnnual, (n) => ago(n, 0, 0), (_, timeMs) => iso(timeMs).slice(0, -20)),
-    rule('monthly', keepMonthly, (n) => ago(0, n, 0), (_, timeMs) => iso(timeMs).slice(0, -17)),
-    rule('weekly', keepWeekly, (n) => ago(0, 0, 7 * n), (_, timeMs) => isoWeek(timeMs + zoneOffset(timeMs) * MINUTE_MS)),
-    rule('daily', keepDaily, (n) => ago(0, 0, n), (_, timeMs) => iso(timeMs).slice(0, -14)),
-    rule('hourly', keepHourly, (n) => newestMs - n * HOUR_MS, (_, timeMs) => iso(timeMs).slice(0, -11).replace('T', ' ')),
+    rule(
+      'latest',
+      isUnlimited ? Infinity : keepLatest,
+      () => -Infinity,
+      (index) => String(index),
+    ),
+    rule(
+      'annual',
+      keepAnnual,
+      (n) => ago(n, 0, 0),
+      (_, timeMs) => iso(timeMs).slice(0, -20),
+    ),
+    rule(
+      'monthly',
+      keepMonthly,
+      (n) => ago(0, n, 0),
+      (_, timeMs) => iso(timeMs).slice(0, -17),
+    ),
+    rule(
+      'weekly',
+      keepWeekly,
+      (n) => ago(0, 0, 7 * n),
+      (_, timeMs) => isoWeek(timeMs + zoneOffset(timeMs) * MINUTE_MS),
+    ),
+    rule(
+      'daily',
+      keepDaily,
+      (n) => ago(0, 0, n),
+      (_, timeMs) => iso(timeMs).slice(0, -14),
+    ),
+    rule(
+      'hourly',
+      keepHourly,
+      (n) => newestMs - n * HOUR_MS,
+      (_, timeMs) => iso(timeMs).slice(0, -11).replace('T', ' '),
+    ),
   ];
   return rules.filter((each) => each !== undefined);
 }
