@@ -1,0 +1,155 @@
+// Opens a repository's format: `kopia.repository`, its sealed configuration, `kopia.blobcfg` (repository format §2, §10).
+// Reads only. What is returned is trusted for a while and then read anew (§2.11, `refreshFormat`).
+import type { Clock } from '../../base/clock.ts';
+import { hasCode, WindlassError } from '../../base/errors.ts';
+import { silentLogger } from '../../base/logger.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { RandomSource } from '../../base/random.ts';
+import type { BlobId, BlobStorage } from '../blob/storage.ts';
+import { deriveFormatKey } from '../crypto/key-derivation.ts';
+import type { DeriveFormatKey } from '../crypto/key-derivation.ts';
+import { NO_RETENTION, parseBlobConfig } from './blob-config.ts';
+import type { BlobConfig } from './blob-config.ts';
+import {
+  BLOB_CONFIG_ID,
+  FORMAT_BLOB_ID,
+  MAX_FORMAT_BLOB_BYTES,
+  openFormatPart,
+  parseFormatBlob,
+} from './format-blob.ts';
+import type { FormatBlob } from './format-blob.ts';
+import { formatInvalid } from './json-members.ts';
+import { parseRepositoryConfig } from './repository-config.ts';
+import type { RepositoryConfig } from './repository-config.ts';
+import { requireFeatures } from './required-features.ts';
+import { requireUnlocked } from './upgrade-lock.ts';
+
+export interface FormatDeps {
+  readonly clock: Pick<Clock, 'nowNs'>;
+  readonly random: RandomSource;
+  /** Hears of features that are not understood but not insisted on. */
+  readonly logger?: Logger;
+  /** Tests give a cheap one; nothing else may (`test/harness/cheap-keys.ts`). */
+  readonly deriveKey?: DeriveFormatKey;
+}
+
+export interface OpenFormat {
+  readonly uniqueId: Uint8Array;
+  readonly config: RepositoryConfig;
+  readonly blobConfig: BlobConfig;
+  /** From the password. Base of the maintenance key where the password cannot change. */
+  readonly formatKey: Uint8Array;
+  /** `kopia.repository` exactly as stored. */
+  readonly formatBlobBytes: Uint8Array;
+}
+
+/**
+ * Opens with a password. `REPOSITORY_NOT_FOUND`, `PASSWORD_WRONG`, `PASSWORD_CHANGE_INCOMPLETE` (a crash left the two blobs
+ * under different passwords), `REPOSITORY_LOCKED`, `FORMAT_UNSUPPORTED`, `FORMAT_INVALID`.
+ */
+export async function openFormat(
+  storage: BlobStorage,
+  password: string,
+  deps: FormatDeps,
+  signal: AbortSignal,
+): Promise<OpenFormat> {
+  const stored = await readFormatBlobs(storage, signal);
+  const { uniqueId, keyAlgo } = stored.formatBlob;
+  const formatKey = await (deps.deriveKey ?? deriveFormatKey)(keyAlgo, password, uniqueId);
+  signal.throwIfAborted();
+  const format = openStored(stored, formatKey);
+  requireAdmission(format.config, deps);
+  return format;
+}
+
+/**
+ * Reads the blobs anew under the key already derived. Algorithms and keys stay as first loaded; version, pack size, index
+ * version, epoch parameters, lock and features are fresh. `PASSWORD_WRONG` when the password was changed meanwhile.
+ */
+export async function refreshFormat(
+  storage: BlobStorage,
+  open: OpenFormat,
+  deps: FormatDeps,
+  signal: AbortSignal,
+): Promise<OpenFormat> {
+  const stored = await readFormatBlobs(storage, signal);
+  if (!Buffer.from(stored.formatBlob.uniqueId).equals(open.uniqueId)) {
+    throw formatInvalid('another repository has taken the place of this one');
+  }
+  const fresh = openStored(stored, open.formatKey);
+  requireAdmission(fresh.config, deps);
+  const { hash, encryption, splitter, secret, masterKey, ecc, eccOverheadPercent, enablePasswordChange } = open.config;
+  const immutable = { hash, encryption, splitter, secret, masterKey, ecc, eccOverheadPercent, enablePasswordChange };
+  const config = { ...fresh.config, ...immutable };
+  return { ...fresh, config };
+}
+
+export interface StoredFormat {
+  readonly formatBlob: FormatBlob;
+  readonly formatBlobBytes: Uint8Array;
+  /** Undefined when there is none. */
+  readonly blobConfigBytes: Uint8Array | undefined;
+}
+
+/** Both blobs, unopened. `REPOSITORY_NOT_FOUND` without `kopia.repository`. */
+export async function readFormatBlobs(storage: BlobStorage, signal: AbortSignal): Promise<StoredFormat> {
+  const [formatBlobBytes, blobConfigBytes] = await Promise.all([
+    readSmallBlob(storage, FORMAT_BLOB_ID, signal),
+    readSmallBlob(storage, BLOB_CONFIG_ID, signal),
+  ]);
+  if (formatBlobBytes === undefined) {
+    throw new WindlassError(`no repository in ${storage.displayName}`, {
+      code: 'REPOSITORY_NOT_FOUND',
+      context: { storage: storage.displayName },
+    });
+  }
+  return { formatBlob: parseFormatBlob(formatBlobBytes), formatBlobBytes, blobConfigBytes };
+}
+
+/** Decrypts both blobs under one key. */
+export function openStored(stored: StoredFormat, formatKey: Uint8Array): OpenFormat {
+  const { formatBlob, formatBlobBytes, blobConfigBytes } = stored;
+  const { uniqueId, sealedConfig } = formatBlob;
+  const plainConfig = openFormatPart(sealedConfig, formatKey, uniqueId);
+  const plainBlobConfig =
+    blobConfigBytes === undefined ? undefined : openFormatPart(blobConfigBytes, formatKey, uniqueId);
+  if (plainConfig === undefined) {
+    throw plainBlobConfig === undefined
+      ? new WindlassError('the password does not open the repository', { code: 'PASSWORD_WRONG' })
+      : passwordChangeIncomplete('kopia.blobcfg, but not kopia.repository');
+  }
+  if (blobConfigBytes !== undefined && plainBlobConfig === undefined) {
+    throw passwordChangeIncomplete('kopia.repository, but not kopia.blobcfg');
+  }
+  return {
+    uniqueId,
+    config: parseRepositoryConfig(plainConfig),
+    blobConfig: plainBlobConfig === undefined ? NO_RETENTION : parseBlobConfig(plainBlobConfig),
+    formatKey,
+    formatBlobBytes,
+  };
+}
+
+function passwordChangeIncomplete(opens: string): WindlassError {
+  return new WindlassError(`the password opens ${opens}: a password change was interrupted, or a blob is damaged`, {
+    code: 'PASSWORD_CHANGE_INCOMPLETE',
+    context: { opens },
+  });
+}
+
+function requireAdmission(config: RepositoryConfig, deps: FormatDeps): void {
+  requireUnlocked(config.upgradeLock, deps.clock.nowNs());
+  requireFeatures(config.requiredFeatures, deps.logger ?? silentLogger);
+}
+
+/** Undefined when missing. The length is asked first: nobody makes us read gigabytes under the name of a small blob. */
+async function readSmallBlob(storage: BlobStorage, id: BlobId, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  try {
+    const { length } = await storage.getMetadata(id, signal);
+    if (length > MAX_FORMAT_BLOB_BYTES) throw formatInvalid(`${id} has ${length} bytes`);
+    return await storage.getBlob(id, undefined, signal);
+  } catch (error) {
+    if (hasCode(error, 'BLOB_NOT_FOUND')) return undefined;
+    throw error;
+  }
+}
