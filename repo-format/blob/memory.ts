@@ -45,7 +45,8 @@ export function createMemoryStorage(deps: MemoryStorageDeps): BlobStorage {
     async putBlob(id, bytes, signal) {
       signal.throwIfAborted();
       assertBlobId(id);
-      const blob: StoredBlob = { bytes: bytes.slice(), timestampMs: deps.clock.nowMs() };
+      // Not `slice`: that of a Buffer shares its bytes.
+      const blob: StoredBlob = { bytes: new Uint8Array(bytes), timestampMs: deps.clock.nowMs() };
       blobs.set(id, blob);
       return metadataOf(id, blob);
     },
