@@ -39,7 +39,8 @@ export class DirectoryReader {
 
   constructor(bufferBytes: number = DEFAULT_BUFFER_BYTES) {
     this.#binding = binding();
-    this.bytes = new Uint8Array(bufferBytes);
+    // A Buffer of its own memory (not of Node's pool), because names are decoded from it by offset.
+    this.bytes = Buffer.from(new ArrayBuffer(bufferBytes));
     this.#view = new DataView(this.bytes.buffer);
     this.#address = this.#binding.addressOf(this.bytes);
     const most = Math.ceil(bufferBytes / SHORTEST_RECORD);
