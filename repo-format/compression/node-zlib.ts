@@ -35,7 +35,7 @@ export interface DecodedWithInfo {
   readonly engine: { readonly bytesWritten: number };
 }
 
-/** Decodes all members of a gzip file, or one deflate stream. Bytes after the end are an error, as they are to kopia. */
+/** Decodes all members of a gzip file, or one deflate stream. Bytes after the end are an error: no writer puts any there. */
 export function decompressZlib(
   format: ZlibFormat,
   stream: Uint8Array,

@@ -4,7 +4,7 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { compressionCorrupt } from './compression-error.ts';
 import { boundedDecodeOptions, type DecodedWithInfo } from './node-zlib.ts';
 import { zstdAddon } from './zstd-addon.ts';
-import { splitZstdFrames } from './zstd-frames.ts';
+import { parseZstdFrames } from './zstd-frames.ts';
 
 export type ZstdBackend = 'zstd-napi' | 'node';
 
@@ -42,30 +42,32 @@ export function decompressZstd(
   backend: ZstdBackend = zstdBackend(),
 ): Uint8Array {
   const addon = backend === 'node' ? null : zstdAddon();
-  // With the length known, the addon decodes into an array of just that length, and cannot write more.
-  if (addon !== null && originalLength !== undefined) {
-    const target = new Uint8Array(originalLength);
-    let written: number;
-    try {
-      written = addon.decompressInto(target, stream);
-    } catch (error) {
-      throw compressionCorrupt('zstd', 'it does not decode', error);
-    }
-    return target.subarray(0, written);
+  if (addon === null) return decompressFrames(stream, originalLength, maxBytes);
+  // The addon has no limit of its own, but decodes into an array of ours, and cannot write past it.
+  const length = originalLength ?? Math.min(parseZstdFrames(stream).decodedBound, maxBytes);
+  const target = new Uint8Array(length);
+  let written: number;
+  try {
+    written = addon.decompressInto(target, stream);
+  } catch (error) {
+    throw compressionCorrupt('zstd', 'it does not decode', error);
   }
-  return decompressFrames(stream, originalLength, maxBytes);
+  // An array of its own size where the bound was generous, so that a small result does not hold on to a large one.
+  return written < length / 2 ? target.slice(0, written) : target.subarray(0, written);
 }
+
+// Each frame costs Node a decoder of its own. A content is a few MiB, and its writers make one frame of it.
+const MAX_FRAMES = 4096;
 
 /** Node's zstd ends after the first frame, so each is decoded on its own. */
 function decompressFrames(stream: Uint8Array, originalLength: number | undefined, maxBytes: number): Uint8Array {
+  const { frames } = parseZstdFrames(stream);
+  if (frames.length > MAX_FRAMES) throw compressionCorrupt('zstd', `it has ${frames.length} frames`);
   const parts: Uint8Array[] = [];
   let total = 0;
-  for (const frame of splitZstdFrames(stream)) {
-    const part = decompressFrame(
-      frame,
-      originalLength === undefined ? undefined : originalLength - total,
-      maxBytes - total,
-    );
+  for (const frame of frames) {
+    const expected = originalLength === undefined ? undefined : originalLength - total;
+    const part = decompressFrame(frame, expected, maxBytes - total);
     parts.push(part);
     total += part.length;
   }
@@ -74,13 +76,11 @@ function decompressFrames(stream: Uint8Array, originalLength: number | undefined
 }
 
 function decompressFrame(frame: Uint8Array, originalLength: number | undefined, maxBytes: number): Uint8Array {
-  let decoded: DecodedWithInfo;
   try {
     const options = { ...boundedDecodeOptions(originalLength, maxBytes), params: DECODE_PARAMS };
     const result: unknown = zstdDecompressSync(frame, options);
-    decoded = result as DecodedWithInfo; // because of `info`
+    return (result as DecodedWithInfo).buffer; // because of `info`
   } catch (error) {
     throw compressionCorrupt('zstd', 'it does not decode', error);
   }
-  return decoded.buffer;
 }
