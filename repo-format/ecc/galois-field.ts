@@ -26,9 +26,15 @@ export function multiply(a: number, b: number): number {
   return exp[(log[a] as number) + (log[b] as number)] as number;
 }
 
-/** The products of `factor` with every byte. */
+let products: Uint8Array | undefined;
+
+/** The products of `factor` with every byte. A view on a table of all products (64 KiB), made when first needed. */
 export function productTable(factor: number): Uint8Array {
-  return Uint8Array.from({ length: 256 }, (_, byte) => multiply(factor, byte));
+  if (products === undefined) {
+    products = new Uint8Array(256 * 256);
+    for (let a = 0; a < 256; a++) for (let b = 0; b < 256; b++) products[a * 256 + b] = multiply(a, b);
+  }
+  return products.subarray(factor * 256, factor * 256 + 256);
 }
 
 /**

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { interpolationFactors, multiply, productTable } from './galois-field.ts';
+import { createParityEncoder } from './parity-encoder.ts';
+
+/** Long multiplication of polynomials over GF(2), reduced bit by bit. */
+function multiplySlowly(a: number, b: number): number {
+  let product = 0;
+  for (let bit = 0; bit < 8; bit++) if ((b >> bit) & 1) product ^= a << bit;
+  for (let bit = 15; bit >= 8; bit--) if ((product >> bit) & 1) product ^= 0x11d << (bit - 8);
+  return product;
+}
+
+test('products are those of the field', () => {
+  for (let a = 0; a < 256; a++) {
+    const table = productTable(a);
+    for (let b = 0; b < 256; b++) {
+      assert.equal(multiply(a, b), multiplySlowly(a, b));
+      assert.equal(table[b], multiply(a, b));
+    }
+  }
+});
+
+test('interpolation finds the value of a polynomial at other points', () => {
+  const valueAt = (x: number) => [7, 200, 31, 4].reduceRight((sum, coefficient) => multiply(sum, x) ^ coefficient, 0);
+  const points = [3, 0, 250, 17];
+  const targets = [1, 99, 255];
+  interpolationFactors(points, targets).forEach((factors, i) => {
+    const sum = points.reduce((total, point, s) => total ^ multiply(factors[s] ?? 0, valueAt(point)), 0);
+    assert.equal(sum, valueAt(targets[i] ?? 0));
+  });
+});
+
+// Parity of klauspost/reedsolomon 1.14.1, the library in kopia 0.23, with its default matrix. Byte k of data shard i is
+// 31·i + 17·k + 7·i·k, modulo 256.
+for (const { dataShards, parity } of [
+  { dataShards: 6, parity: ['42a23f6bc3d1f4f0', 'd93c525fec13dd80'] },
+  { dataShards: 128, parity: ['e775073692c67f60', '67c31972c2806aa1', '98e4200c04ad7e38'] },
+  { dataShards: 139, parity: ['eefdb954e85f84e7', '8c88b2e6f6617e9d'] },
+  { dataShards: 254, parity: ['d1c5c8cbddd1d4d7', 'f2ebf5ff1a131d27'] },
+]) {
+  test(`parity of ${dataShards} data shards is what kopia's library computes`, () => {
+    const data = Uint8Array.from({ length: dataShards * 8 }, (_, position) => {
+      const [i, k] = [Math.floor(position / 8), position % 8];
+      return i * 31 + k * 17 + i * k * 7;
+    });
+    const shards = parity.map(() => new Uint8Array(8));
+    createParityEncoder(dataShards, parity.length).encode(data, 0, 8, shards);
+    assert.deepEqual(
+      shards.map((shard) => Buffer.from(shard).toString('hex')),
+      parity,
+    );
+  });
+}
