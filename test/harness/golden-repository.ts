@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/logger.ts';
 import { systemRandom } from '../../base/random.ts';
-import { openFilesystemStorage, openRepository, type Repository } from '../../repo-format/index.ts';
+import { openFilesystemStorage, Repository } from '../../repo-format/index.ts';
 import { unpackTarGz } from './tar.ts';
 
 export const KOPIA_ALGORITHMS_FOLDER = fileURLToPath(new URL('../golden/kopia-algorithms/', import.meta.url));
@@ -39,7 +39,7 @@ export async function openKopiaAlgorithm(
   const { readOnly } = options;
   const storage = await openFilesystemStorage({ path: join(options.folder, name), readOnly }, deps);
   const password = kopiaAlgorithmPassword(name);
-  const repository = await openRepository({ storage, password, readOnly }, deps, t.signal);
+  const repository = await Repository.open({ storage, password, readOnly }, deps, t.signal);
   t.after(() => repository.close());
   return repository;
 }

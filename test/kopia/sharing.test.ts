@@ -43,6 +43,8 @@ async function connectKopia(pair: Pair): Promise<void> {
   await pair.kopia.connect();
   await pair.kopia.ok('maintenance', 'set', '--owner=me');
   await pair.kopia.disableMaintenance();
+  // Or either program would let old snapshots of these tests expire.
+  await pair.kopia.ok('policy', 'set', '--global', '--keep-latest=1000');
 }
 
 for (const formatVersion of [1, 2, 3]) {

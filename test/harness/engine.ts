@@ -1,0 +1,147 @@
+// The library as tests drive it, in this process and without a command line: one repository folder with cheap keys, and the
+// jobs a user has for it. Storage may be wrapped, to watch it or to make it fail.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { systemClock, type Clock } from '../../base/clock.ts';
+import { silentLogger } from '../../base/logger.ts';
+import { systemRandom } from '../../base/random.ts';
+import {
+  backupTree,
+  restoreSnapshot,
+  verifySnapshots,
+  type BackupResult,
+  type RestoreReceipt,
+} from '../../mover/index.ts';
+import {
+  deleteSnapshot,
+  listSnapshots,
+  openFilesystemStorage,
+  Repository,
+  type BlobStorage,
+  type RepositoryDeps,
+  type SnapshotManifest,
+} from '../../repo-format/index.ts';
+import { CHEAP_KEY_ALGORITHM, cheapKeys } from './cheap-keys.ts';
+
+export const ENGINE_PASSWORD = 'engine-password';
+export const ENGINE_SOURCE = { host: 'host', userName: 'user', path: '/data' };
+
+export interface EngineOptions {
+  /** Repository and caches live below it. */
+  readonly folder: string;
+  readonly clock?: Clock;
+  readonly wrapStorage?: (storage: BlobStorage) => BlobStorage;
+  readonly maxPackSizeBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Every job opens the repository anew, as a command does, unless it is given one. */
+export class Engine {
+  readonly repositoryPath: string;
+  readonly #options: EngineOptions;
+  readonly #signal: AbortSignal;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#signal = options.signal ?? new AbortController().signal;
+    this.repositoryPath = join(options.folder, 'repository');
+    mkdirSync(this.cacheFolder, { recursive: true });
+  }
+
+  get cacheFolder(): string {
+    return join(this.#options.folder, 'cache');
+  }
+
+  async create(): Promise<void> {
+    const storage = await openFilesystemStorage({ path: this.repositoryPath, create: 'current' }, this.#deps());
+    const { maxPackSizeBytes } = this.#options;
+    const repository = await Repository.create(
+      {
+        storage,
+        password: ENGINE_PASSWORD,
+        keyAlgo: CHEAP_KEY_ALGORITHM,
+        ...(maxPackSizeBytes === undefined ? {} : { maxPackSizeBytes }),
+      },
+      this.#deps(),
+      this.#signal,
+    );
+    await repository.close();
+  }
+
+  async open(readOnly = false): Promise<Repository> {
+    const plain = await openFilesystemStorage({ path: this.repositoryPath, readOnly }, this.#deps());
+    const storage = this.#options.wrapStorage?.(plain) ?? plain;
+    const options = { storage, password: ENGINE_PASSWORD, readOnly, journalFolder: join(this.cacheFolder, 'journals') };
+    return Repository.open(options, this.#deps(), this.#signal);
+  }
+
+  async use<T>(work: (repository: Repository) => Promise<T>): Promise<T> {
+    const repository = await this.open();
+    try {
+      return await work(repository);
+    } finally {
+      await repository.close();
+    }
+  }
+
+  /** Resolves when the snapshot is stored for good. */
+  backUp(
+    tree: string,
+    more: { readonly parallel?: number; readonly compression?: string } = {},
+  ): Promise<BackupResult> {
+    return this.use((repository) =>
+      backupTree(
+        repository,
+        { path: tree, source: ENGINE_SOURCE, ...more },
+        { ...this.#deps(), stateDirectory: this.cacheFolder },
+        this.#signal,
+      ),
+    );
+  }
+
+  restore(manifest: SnapshotManifest, target: string): Promise<RestoreReceipt> {
+    return this.use((repository) =>
+      restoreSnapshot(repository, { manifest, subPath: '', target, verify: true }, this.#deps(), this.#signal),
+    );
+  }
+
+  list(): Promise<SnapshotManifest[]> {
+    return this.use((repository) => listSnapshots(repository.manifests, {}, this.#signal));
+  }
+
+  delete(id: SnapshotManifest['id']): Promise<void> {
+    return this.use(async (repository) => {
+      await deleteSnapshot(repository.manifests, id, this.#signal);
+      await repository.flush(this.#signal);
+    });
+  }
+
+  /** Reads every file of every snapshot; rejects on the first thing that is wrong. */
+  verify(): Promise<void> {
+    return this.use(async (repository) => {
+      const manifests = await listSnapshots(repository.manifests, {}, this.#signal);
+      const report = await verifySnapshots(repository, { manifests, percent: 100 }, this.#deps(), this.#signal);
+      if (report.errors.length > 0) throw new Error(`verification: ${JSON.stringify(report.errors.slice(0, 5))}`);
+    });
+  }
+
+  #deps(): Required<RepositoryDeps> {
+    return {
+      clock: this.#options.clock ?? systemClock,
+      random: systemRandom,
+      logger: silentLogger,
+      deriveKey: cheapKeys,
+      processes: { self: `${process.pid}`, isGone: (owner) => !isAlive(Number(owner)) },
+    };
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    // No such process.
+    return false;
+  }
+}
