@@ -21,6 +21,7 @@ import {
   type BlobStorage,
   type RepositoryDeps,
   type SnapshotManifest,
+  type SnapshotSource,
 } from '../../repo-format/index.ts';
 import { CHEAP_KEY_ALGORITHM, cheapKeys } from './cheap-keys.ts';
 
@@ -88,7 +89,7 @@ export class Engine {
   /** Resolves when the snapshot is stored for good. */
   backUp(
     tree: string,
-    more: { readonly parallel?: number; readonly compression?: string } = {},
+    more: { readonly source?: SnapshotSource; readonly parallel?: number; readonly compression?: string } = {},
   ): Promise<BackupResult> {
     return this.use((repository) =>
       backupTree(
