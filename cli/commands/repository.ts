@@ -1,0 +1,47 @@
+// `windlass repository …`: create, look at, change the password of a repository.
+import { Option, type Command } from 'commander';
+import { parsePercent } from '../option-values.ts';
+import { withExamples, type Runner } from '../command-runner.ts';
+import type { ChangePasswordOptions } from '../repository/change-password.ts';
+import type { CreateOptions } from '../repository/create.ts';
+
+export function defineRepositoryCommands(program: Command, run: Runner): void {
+  const group = program.command('repository').description('create a repository, show its state, change its password');
+  withExamples(
+    group
+      .command('create')
+      .description('create a repository in an empty or new folder')
+      .option('--hash <name>', 'hash of contents (default BLAKE3-256-128)')
+      .option('--encryption <name>', 'encryption of contents (default AES256-GCM-HMAC-SHA256)')
+      .option('--splitter <name>', 'how files are cut (default DYNAMIC-4M-BUZHASH)')
+      .addOption(new Option('--format-version <n>', 'repository format (default 3)').choices(['1', '2', '3']))
+      .option('--ecc <name>', 'error correction, such as REED-SOLOMON-CRC32 (default none)')
+      .option('--ecc-overhead-percent <n>', 'space given to error correction', parsePercent)
+      .action(async (options: CreateOptions, command: Command) => {
+        await run(command, async (context) =>
+          (await import('../repository/create.ts')).createCommand(context, options),
+        );
+      }),
+    ['windlass -r /backup/repo repository create', 'windlass -r /backup/repo repository create --hash BLAKE2B-256-128'],
+  );
+  withExamples(
+    group
+      .command('status')
+      .description('show where the repository is, its format and what it holds')
+      .action(async (_options: object, command: Command) => {
+        await run(command, async (context) => (await import('../repository/status.ts')).statusCommand(context));
+      }),
+    ['windlass -r /backup/repo repository status', 'windlass repository status --json'],
+  );
+  withExamples(
+    group
+      .command('change-password')
+      .description('change the password; the old one stops working for new connections')
+      .option('--new-password-file <file>', 'read the new password from a file (else a prompt)')
+      .action(async (options: ChangePasswordOptions, command: Command) => {
+        const load = () => import('../repository/change-password.ts');
+        await run(command, async (context) => (await load()).changePasswordCommand(context, options));
+      }),
+    ['windlass -r /backup/repo repository change-password --new-password-file /run/secrets/new'],
+  );
+}

@@ -1,0 +1,62 @@
+// What every command gets: its global options, where to write, and the clock, randomness, log and signal of this run.
+import type { Clock } from '../base/clock.ts';
+import { systemClock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import type { RandomSource } from '../base/random.ts';
+import { systemRandom } from '../base/random.ts';
+import { cacheRoot } from './cache-directory.ts';
+import type { SourceDefaults } from '../repo-format/snapshot/source.ts';
+import { defaultIdentity } from './identity.ts';
+import { createLogger, type LogLevel } from './logger.ts';
+import { createOutput, type Output } from './terminal/output.ts';
+
+/** The process as commands see it; tests hand in their own. */
+export interface Runtime {
+  readonly environment: NodeJS.ProcessEnv;
+  readonly workingDirectory: string;
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly signal: AbortSignal;
+}
+
+export interface GlobalOptions {
+  readonly repository?: string;
+  readonly passwordFile?: string;
+  readonly cacheDir?: string;
+  readonly memoryLimit?: number;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly logLevel: LogLevel;
+}
+
+export interface CliContext extends Runtime {
+  readonly options: GlobalOptions;
+  readonly output: Output;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  /** What completes a bare path to `user@host:/path`. */
+  readonly identity: SourceDefaults;
+  /** Root of the local caches; undefined where the environment names no home. */
+  readonly cacheRoot: string | undefined;
+  /** A remark for people on standard error; nothing with `--quiet` or `--json`. */
+  note(line: string): void;
+}
+
+export function createContext(runtime: Runtime, options: GlobalOptions): CliContext {
+  const silent = options.json === true || options.quiet === true;
+  return {
+    ...runtime,
+    options,
+    output: createOutput(runtime.stdout, options.json === true),
+    logger: createLogger(options.logLevel),
+    clock: systemClock,
+    random: systemRandom,
+    identity: defaultIdentity(runtime.environment, runtime.workingDirectory),
+    cacheRoot: cacheRoot(options.cacheDir, runtime.environment),
+    note(line) {
+      if (!silent) runtime.stderr.write(`${line}\n`);
+    },
+  };
+}

@@ -1,0 +1,53 @@
+// Finds a password: `--password-file`, then `WINDLASS_PASSWORD`, then a prompt where there is a terminal to ask on.
+import { readFile } from 'node:fs/promises';
+import type { ReadStream } from 'node:tty';
+import { cliError } from './cli-errors.ts';
+import { promptPassword } from './terminal/prompt.ts';
+
+export interface PasswordSources {
+  readonly file: string | undefined;
+  readonly environment: string | undefined;
+  readonly input: NodeJS.ReadStream;
+  readonly prompts: NodeJS.WritableStream;
+}
+
+// A password file is a line of text; a device or a huge file given by mistake must not fill memory.
+const MAX_FILE_BYTES = 64 * 1024;
+
+/** `confirm` asks twice on a terminal, where a mistyped new password would lock the user out. */
+export async function findPassword(
+  sources: PasswordSources,
+  what: string,
+  confirm: boolean,
+  signal: AbortSignal,
+): Promise<string> {
+  if (sources.file !== undefined) return readPasswordFile(sources.file);
+  if (sources.environment !== undefined && sources.environment !== '') return sources.environment;
+  if (sources.input.isTTY) {
+    const input = sources.input as ReadStream; // isTTY says so
+    const typed = await promptPassword(what, input, sources.prompts, signal);
+    if (typed === '') throw cliError('CLI_PASSWORD_MISSING', 'an empty password was typed');
+    if (confirm && (await promptPassword(`${what} again`, input, sources.prompts, signal)) !== typed) {
+      throw cliError('CLI_PASSWORD_MISSING', 'the two passwords typed differ');
+    }
+    return typed;
+  }
+  throw cliError(
+    'CLI_PASSWORD_MISSING',
+    'no password: give --password-file or WINDLASS_PASSWORD (there is no terminal to ask on)',
+  );
+}
+
+/** The file's text without its last line break. */
+export async function readPasswordFile(path: string): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw cliError('CLI_PASSWORD_FILE', `password file ${path} cannot be read`, { path }, error);
+  }
+  if (text.length > MAX_FILE_BYTES) throw cliError('CLI_PASSWORD_FILE', `password file ${path} is too large`, { path });
+  const password = text.replace(/\r?\n$/, '');
+  if (password === '') throw cliError('CLI_PASSWORD_FILE', `password file ${path} is empty`, { path });
+  return password;
+}

@@ -1,0 +1,57 @@
+// The command tree: global options, the groups, and what help shows. Defining it loads no engine; each command's work is imported when it runs.
+import { Command, Option } from 'commander';
+import type { Runner, Work } from './command-runner.ts';
+import type { GlobalOptions } from './context.ts';
+import { LOG_LEVELS } from './logger.ts';
+import { parseSizeBytes } from './option-values.ts';
+import { defineBrowseCommands } from './commands/browse.ts';
+import { defineCacheCommands } from './commands/cache.ts';
+import { defineCompletionCommand } from './commands/completion.ts';
+import { defineDebugCommands } from './commands/debug.ts';
+import { definePolicyCommands } from './commands/policy.ts';
+import { defineRepositoryCommands } from './commands/repository.ts';
+import { defineSnapshotCommands } from './commands/snapshot.ts';
+
+const EXAMPLES = `
+Examples:
+  $ export WINDLASS_REPOSITORY=/backup/repo WINDLASS_PASSWORD=…
+  $ windlass repository create
+  $ windlass snapshot create /home
+  $ windlass snapshot list
+  $ windlass snapshot restore latest /tmp/restored
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but some files or attributes are missing,
+10 no repository there, 12 wrong password, 130 interrupted. Error codes: docs/errors.md.`;
+
+export function createProgram(version: string, run: (options: GlobalOptions, work: Work) => Promise<void>): Command {
+  const program = new Command('windlass');
+  program
+    .description('Encrypted, deduplicated backups of directory trees, in repositories that Kopia reads and writes too.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help for a command')
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'windlass: ').replace(/\n$/, ' [CLI_USAGE]\n')),
+    })
+    .showSuggestionAfterError(true)
+    .addOption(
+      new Option('-r, --repository <url>', 'path or file:///path of the repository').env('WINDLASS_REPOSITORY'),
+    )
+    .option('--password-file <file>', 'read the password from a file (else WINDLASS_PASSWORD, else a prompt)')
+    .option('--cache-dir <dir>', 'root of the local caches (else WINDLASS_CACHE_DIR, else under the XDG cache home)')
+    .option('--memory-limit <size>', 'bound of the memory used, such as 256MiB', parseSizeBytes)
+    .option('--json', 'print exactly one JSON document on standard output')
+    .option('-q, --quiet', 'no progress and no remarks on standard error')
+    .addOption(new Option('--log-level <level>', 'what to log on standard error').choices(LOG_LEVELS).default('warn'))
+    .addHelpText('after', EXAMPLES);
+  const runner: Runner = (command, work) => run(command.optsWithGlobals<GlobalOptions>(), work);
+  defineRepositoryCommands(program, runner);
+  defineSnapshotCommands(program, runner);
+  defineBrowseCommands(program, runner);
+  definePolicyCommands(program, runner);
+  defineCacheCommands(program, runner);
+  defineDebugCommands(program, runner);
+  defineCompletionCommand(program, runner);
+  return program;
+}

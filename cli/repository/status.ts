@@ -1,0 +1,75 @@
+// `repository status`: where the repository is and how it is made. JSON in the members of `kopia repository status --json`.
+import type { Repository } from '../../repo-format/index.ts';
+import { listSnapshots } from '../../repo-format/snapshot/snapshots.ts';
+import type { CliContext } from '../context.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { withRepository } from '../session.ts';
+import { formatCount, formatSize, table } from '../terminal/format.ts';
+
+export interface RepositoryDescription {
+  readonly uniqueIDHex: string;
+  readonly storage: { readonly type: string; readonly displayName: string };
+  readonly volume: { readonly available?: number };
+  readonly contentFormat: Readonly<Record<string, unknown>>;
+  readonly objectFormat: { readonly splitter: string };
+  readonly blobs: { readonly count: number; readonly totalSize: number };
+  readonly snapshots: number;
+}
+
+export async function statusCommand(context: CliContext): Promise<ExitCode> {
+  return withRepository(context, { readOnly: true }, async (repository) => {
+    const description = await describeRepository(repository, context.signal);
+    context.output.document(description);
+    for (const line of statusLines(repository, description)) context.output.line(line);
+    return EXIT.ok;
+  });
+}
+
+export async function describeRepository(repository: Repository, signal: AbortSignal): Promise<RepositoryDescription> {
+  const { config } = repository.format;
+  let [count, totalSize] = [0, 0];
+  for await (const blob of repository.storage.listBlobs('', signal))
+    [count, totalSize] = [count + 1, totalSize + blob.length];
+  const available = await repository.storage.freeBytes(signal);
+  const snapshots = await listSnapshots(repository.manifests, { onCorrupt: () => undefined }, signal);
+  return {
+    uniqueIDHex: repository.uniqueIdHex,
+    storage: { type: 'filesystem', displayName: repository.storage.displayName },
+    volume: available === undefined ? {} : { available },
+    contentFormat: {
+      hash: config.hash,
+      encryption: config.encryption,
+      ...(config.ecc === '' ? {} : { ecc: config.ecc, eccOverheadPercent: config.eccOverheadPercent }),
+      version: config.version,
+      maxPackSize: config.maxPackSizeBytes,
+      indexVersion: config.indexVersion,
+      epochsEnabled: config.epochParameters.enabled,
+      enablePasswordChange: config.enablePasswordChange,
+    },
+    objectFormat: { splitter: config.splitter },
+    blobs: { count, totalSize },
+    snapshots: snapshots.length,
+  };
+}
+
+function statusLines(repository: Repository, description: RepositoryDescription): string[] {
+  const { config } = repository.format;
+  const { blobs, volume, snapshots } = description;
+  const ecc = config.ecc === '' ? 'none' : `${config.ecc}, ${config.eccOverheadPercent} % overhead`;
+  return table([
+    ['Repository:', repository.storage.displayName],
+    ['Unique ID:', description.uniqueIDHex],
+    [
+      'Format:',
+      `version ${config.version}, index version ${config.indexVersion}, ${config.epochParameters.enabled ? 'epochs' : 'no epochs'}`,
+    ],
+    ['Hash:', config.hash],
+    ['Encryption:', config.encryption],
+    ['Splitter:', config.splitter],
+    ['Error correction:', ecc],
+    ['Password change:', config.enablePasswordChange ? 'possible' : 'not possible'],
+    ['Stored:', `${formatSize(blobs.totalSize)} in ${formatCount(blobs.count)} blobs`],
+    ['Snapshots:', formatCount(snapshots)],
+    ...(volume.available === undefined ? [] : [['Free space:', formatSize(volume.available)]]),
+  ]);
+}

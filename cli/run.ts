@@ -1,0 +1,72 @@
+// Runs one command line: parses, calls, maps every outcome to an exit code and every failure to one line.
+import { CommanderError } from 'commander';
+import { isAbortError } from '../base/errors.ts';
+import { createContext, type CliContext, type Runtime } from './context.ts';
+import { codeOf, errorLine } from './error-line.ts';
+import { EXIT, exitCodeOf, type ExitCode } from './exit-codes.ts';
+import { listenForInterrupts } from './interrupt.ts';
+import { createProgram } from './program.ts';
+
+/** The shell's number for a writer whose reader went away. */
+const BROKEN_PIPE = 141;
+
+export async function runCli(args: readonly string[], version: string): Promise<number> {
+  using interrupt = listenForInterrupts(process.stderr);
+  // `windlass ls … | head` is no failure worth a message.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? BROKEN_PIPE : EXIT.failed),
+  );
+  const runtime: Runtime = {
+    environment: process.env,
+    workingDirectory: process.cwd(),
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    signal: interrupt.signal,
+  };
+  return runWith(runtime, args, version);
+}
+
+async function runWith(runtime: Runtime, args: readonly string[], version: string): Promise<ExitCode> {
+  let exitCode: ExitCode = EXIT.ok;
+  let context: CliContext | undefined;
+  const program = createProgram(version, async (options, work) => {
+    context = createContext(runtime, options);
+    exitCode = await work(context);
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return commanderExit(error);
+    reportFailure(error, runtime, context);
+    return runtime.signal.aborted ? EXIT.interrupted : exitCodeOf(error);
+  }
+}
+
+/** Commander has printed its message already; help that was asked for is no error, help shown for want of a command is. */
+function commanderExit(error: CommanderError): ExitCode {
+  const asked = error.code === 'commander.helpDisplayed' || error.code === 'commander.version';
+  return asked ? EXIT.ok : EXIT.usage;
+}
+
+function reportFailure(error: unknown, runtime: Runtime, context: CliContext | undefined): void {
+  const interrupted = runtime.signal.aborted || isAbortError(error);
+  runtime.stderr.write(interrupted ? 'windlass: interrupted [INTERRUPTED]\n' : `${errorLine(error)}\n`);
+  if (context === undefined) return;
+  if (context.options.logLevel === 'debug' && error instanceof Error) runtime.stderr.write(`${stackOf(error)}\n`);
+  if (context.output.wroteDocument) return;
+  const code = interrupted ? 'INTERRUPTED' : codeOf(error);
+  context.output.document({
+    error: { code, message: error instanceof Error ? error.message : String(error), ...contextOf(error) },
+  });
+}
+
+function contextOf(error: unknown): { context?: unknown } {
+  return error instanceof Error && 'context' in error ? { context: error.context } : {};
+}
+
+function stackOf(error: Error): string {
+  const own = error.stack ?? error.message;
+  return error.cause instanceof Error ? `${own}\ncaused by: ${stackOf(error.cause)}` : own;
+}

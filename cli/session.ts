@@ -1,0 +1,79 @@
+// Opens the repository a command works on and closes it after, whatever happened in between.
+import { join } from 'node:path';
+import { hasCode, WindlassError } from '../base/errors.ts';
+import { toHex } from '../base/hex.ts';
+import { readFormatBlobs } from '../repo-format/format/open-format.ts';
+import { openFilesystemStorage, Repository, type BlobStorage } from '../repo-format/index.ts';
+import { repositoryCacheDirectory } from './cache-directory.ts';
+import type { CliContext } from './context.ts';
+import { findPassword } from './password.ts';
+import { processOwners } from './process-owner.ts';
+import { repositoryPath } from './repository-url.ts';
+
+export interface Access {
+  readonly readOnly: boolean;
+}
+
+/** The blobs of the repository named by the options; `REPOSITORY_NOT_FOUND` when there is no such folder. */
+export async function openStorage(context: CliContext, access: Access): Promise<BlobStorage> {
+  const path = repositoryPath(context.options.repository, context.workingDirectory);
+  try {
+    return await openFilesystemStorage({ path, readOnly: access.readOnly }, { random: context.random });
+  } catch (cause) {
+    if (!hasCode(cause, 'BLOB_ROOT_MISSING')) throw cause;
+    throw new WindlassError(`no repository at ${path}`, { code: 'REPOSITORY_NOT_FOUND', context: { path }, cause });
+  }
+}
+
+/** The password of the repository; with `confirm` a typed one is asked for twice. */
+export async function passwordOf(context: CliContext, options: { readonly confirm: boolean }): Promise<string> {
+  const sources = {
+    file: context.options.passwordFile,
+    environment: context.environment['WINDLASS_PASSWORD'],
+    input: context.stdin,
+    prompts: context.stderr,
+  };
+  return findPassword(sources, 'Password of the repository', options.confirm, context.signal);
+}
+
+export async function withRepository<T>(
+  context: CliContext,
+  access: Access,
+  work: (repository: Repository) => Promise<T>,
+): Promise<T> {
+  await using repository = await open(context, access);
+  return await work(repository);
+}
+
+async function open(context: CliContext, access: Access): Promise<Repository> {
+  const { clock, random, logger, signal, identity } = context;
+  const storage = await openStorage(context, access);
+  try {
+    // Before the password is asked for: whether there is a repository at all. Its unique id names the folder of local state.
+    const { formatBlob } = await readFormatBlobs(storage, signal);
+    const password = await passwordOf(context, { confirm: false });
+    const folder =
+      context.cacheRoot === undefined
+        ? undefined
+        : repositoryCacheDirectory(context.cacheRoot, toHex(formatBlob.uniqueId));
+    const options = {
+      storage,
+      password,
+      ...access,
+      username: identity.userName,
+      hostname: identity.host,
+      journalFolder: folder === undefined ? undefined : join(folder, 'sessions'),
+    };
+    return await Repository.open(options, { clock, random, logger, processes: processOwners() }, signal);
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+}
+
+/** Where this repository keeps local state between runs; undefined where there is no cache at all. */
+export function stateDirectory(context: CliContext, repository: Repository): string | undefined {
+  return context.cacheRoot === undefined
+    ? undefined
+    : repositoryCacheDirectory(context.cacheRoot, repository.uniqueIdHex);
+}

@@ -1,0 +1,177 @@
+// `snapshot create`: backs up a tree or a stream and says what was kept and what could not be read.
+import { stat } from 'node:fs/promises';
+import {
+  backupStream,
+  backupTree,
+  type BackupDeps,
+  type BackupOptions,
+  type BackupProgress,
+  type BackupResult,
+} from '../../mover/index.ts';
+import type { Repository } from '../../repo-format/index.ts';
+import { userTagKey } from '../../repo-format/snapshot/snapshot-manifest.ts';
+import { formatSource, localSourcePath, parseSource, type SnapshotSource } from '../../repo-format/snapshot/source.ts';
+import { usageError } from '../cli-errors.ts';
+import type { CliContext } from '../context.ts';
+import { oneLine } from '../error-line.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { snapshotJson } from '../json-shapes.ts';
+import { stateDirectory, withRepository } from '../session.ts';
+import { findSnapshot } from '../snapshot-reference.ts';
+import { formatCount, formatDuration, formatRate, formatSize } from '../terminal/format.ts';
+import { createProgressView, type ProgressView } from '../terminal/progress.ts';
+
+export interface CreateOptions {
+  readonly source?: string;
+  readonly tag?: Readonly<Record<string, string>>;
+  readonly description?: string;
+  readonly pin?: readonly string[];
+  readonly parent?: string;
+  readonly parallel?: number;
+  readonly compression?: string;
+  readonly exclude?: readonly string[];
+  readonly oneFileSystem?: boolean;
+  readonly forceHash?: number;
+  readonly failFast?: boolean;
+  readonly maxErrors?: number;
+  readonly stdin?: string;
+}
+
+const MAX_PATHS_SHOWN = 20;
+
+export async function createCommand(
+  context: CliContext,
+  path: string | undefined,
+  options: CreateOptions,
+): Promise<ExitCode> {
+  if ((path === undefined) === (options.stdin === undefined))
+    throw usageError('give a path to back up, or --stdin NAME');
+  const localPath = path === undefined ? undefined : localSourcePath(path, context.workingDirectory);
+  // A clear word before the password is asked for and the repository is opened.
+  if (localPath !== undefined) await stat(localPath);
+  return withRepository(context, { readOnly: false }, async (repository) => {
+    const source = sourceOf(context, localPath, options);
+    const view = progressView(context);
+    const startedMs = context.clock.monotonicMs();
+    let result: BackupResult;
+    try {
+      const deps = backupDeps(context, repository, view);
+      const common = { source, ...labels(options) };
+      result =
+        localPath === undefined
+          ? await backupStream(
+              repository,
+              { ...common, name: options.stdin ?? '', input: context.stdin },
+              deps,
+              context.signal,
+            )
+          : await backupTree(
+              repository,
+              { ...common, ...(await treeOptions(context, repository, localPath, options)) },
+              deps,
+              context.signal,
+            );
+    } finally {
+      view.finish();
+    }
+    report(context, result, context.clock.monotonicMs() - startedMs);
+    return result.errors.length > 0 ? EXIT.incomplete : EXIT.ok;
+  });
+}
+
+/** A stream without `--source` is a source named by where it was made and by its name. */
+function sourceOf(context: CliContext, localPath: string | undefined, options: CreateOptions): SnapshotSource {
+  const path = localPath ?? localSourcePath(options.stdin ?? '', context.workingDirectory);
+  if (options.source === undefined) return { host: context.identity.host, userName: context.identity.userName, path };
+  const named = parseSource(options.source, context.identity);
+  if (named.host === '' || named.userName === '')
+    throw usageError('--source needs user@host:/path', { source: options.source });
+  return named.path === '' ? { ...named, path } : named;
+}
+
+function labels({ tag = {}, description, pin, parallel, compression }: CreateOptions) {
+  const tags = Object.fromEntries(Object.entries(tag).map(([key, value]) => [userTagKey(key), value]));
+  return {
+    tags,
+    ...(description === undefined ? {} : { description }),
+    ...(pin === undefined ? {} : { pins: [...new Set(pin)].sort() }),
+    ...(parallel === undefined ? {} : { parallel }),
+    ...(compression === undefined ? {} : { compression }),
+  };
+}
+
+async function treeOptions(
+  context: CliContext,
+  repository: Repository,
+  path: string,
+  options: CreateOptions,
+): Promise<Omit<BackupOptions, 'source'>> {
+  const { parent, exclude, oneFileSystem, forceHash, failFast, maxErrors } = options;
+  const { memoryLimit } = context.options;
+  const parentId =
+    parent === undefined || parent === 'none'
+      ? parent
+      : (await findSnapshot(context, repository, parent, options.source ?? path)).id;
+  return {
+    path,
+    ...(parentId === undefined ? {} : { parent: parentId }),
+    ...(exclude === undefined ? {} : { excludes: exclude }),
+    ...(oneFileSystem === undefined ? {} : { oneFileSystem }),
+    ...(forceHash === undefined ? {} : { forceHashPercent: forceHash }),
+    ...(failFast === undefined ? {} : { failFast }),
+    ...(maxErrors === undefined ? {} : { maxErrors }),
+    ...(memoryLimit === undefined ? {} : { memoryLimitBytes: memoryLimit }),
+  };
+}
+
+function backupDeps(context: CliContext, repository: Repository, view: ProgressView): BackupDeps {
+  const { clock, random, logger } = context;
+  return {
+    clock,
+    random,
+    logger,
+    stateDirectory: stateDirectory(context, repository),
+    progress: (progress) => view.update(asState(progress)),
+  };
+}
+
+function progressView(context: CliContext): ProgressView {
+  const enabled = context.options.json !== true && context.options.quiet !== true;
+  return createProgressView(context.stderr, context.clock, { verb: 'backing up:', enabled });
+}
+
+function asState(progress: BackupProgress) {
+  return {
+    files: progress.files,
+    processedBytes: progress.hashedBytes,
+    skippedBytes: progress.cachedBytes,
+    uploadedBytes: progress.uploadedBytes,
+    errors: progress.errors,
+    expectedBytes: progress.estimatedBytes,
+  };
+}
+
+function report(context: CliContext, result: BackupResult, elapsedMs: number): void {
+  const { manifest, errors, consistency, bytesHashed, bytesUploaded, newContents, resumedPacks } = result;
+  context.output.documentText(
+    snapshotJson(manifest, { errors, consistency, bytesHashed, bytesUploaded, newContents, resumedPacks }),
+  );
+  const { output } = context;
+  const summary = manifest.rootEntry?.summary;
+  const size = summary?.size ?? manifest.rootEntry?.size ?? 0;
+  output.line(`snapshot ${manifest.id} of ${oneLine(formatSource(manifest.source))}`);
+  output.line(
+    `  ${formatCount(summary?.files ?? 1)} files, ${formatSize(size)} (${formatCount(manifest.stats.cachedFiles)} files unchanged), ` +
+      `${formatSize(bytesHashed)} read, ${formatSize(bytesUploaded)} stored, ${formatDuration(elapsedMs)} (${formatRate(size, elapsedMs)})`,
+  );
+  if (resumedPacks > 0) output.line(`  ${formatCount(resumedPacks)} packs of an interrupted run were taken over`);
+  if (consistency.status !== 'exact') {
+    context.note(`${consistency.changed} files changed while they were read, ${consistency.vanished} vanished:`);
+    for (const path of consistency.paths.slice(0, MAX_PATHS_SHOWN)) context.note(`  ${oneLine(path)}`);
+  }
+  // Not a remark: it must be seen with --quiet, too.
+  for (const { path, error, code } of errors.slice(0, MAX_PATHS_SHOWN))
+    context.stderr.write(`windlass: ${oneLine(path)}: ${oneLine(error)} [${code}]\n`);
+  if (errors.length > MAX_PATHS_SHOWN)
+    context.stderr.write(`windlass: … and ${errors.length - MAX_PATHS_SHOWN} more (see snapshot show --json)\n`);
+}

@@ -1,0 +1,59 @@
+// `snapshot verify`: can these snapshots be restored?
+import { verifySnapshots, type VerifyReport } from '../../mover/index.ts';
+import type { SnapshotManifest } from '../../repo-format/index.ts';
+import type { CliContext } from '../context.ts';
+import { oneLine } from '../error-line.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { withRepository } from '../session.ts';
+import { findSnapshot, readableSnapshots } from '../snapshot-reference.ts';
+import { formatCount, formatDuration, formatSize } from '../terminal/format.ts';
+import { createProgressView } from '../terminal/progress.ts';
+
+export interface VerifyOptions {
+  readonly percent: number;
+  readonly parallel?: number;
+}
+
+const MAX_SHOWN = 50;
+
+export async function verifyCommand(
+  context: CliContext,
+  names: readonly string[],
+  options: VerifyOptions,
+): Promise<ExitCode> {
+  const enabled = context.options.json !== true && context.options.quiet !== true;
+  const view = createProgressView(context.stderr, context.clock, { verb: 'verifying:', enabled });
+  return withRepository(context, { readOnly: true }, async (repository) => {
+    const manifests: SnapshotManifest[] =
+      names.length === 0 ? await readableSnapshots(context, repository, undefined) : [];
+    for (const name of names) manifests.push(await findSnapshot(context, repository, name));
+    const { clock, random, logger, signal } = context;
+    const startedMs = clock.monotonicMs();
+    const { percent, parallel } = options;
+    let report: VerifyReport;
+    try {
+      const wanted = { manifests, percent, ...(parallel === undefined ? {} : { parallel }) };
+      report = await verifySnapshots(
+        repository,
+        wanted,
+        { clock, random, logger, progress: (state) => view.update(state) },
+        signal,
+      );
+    } finally {
+      view.finish();
+    }
+    print(context, report, clock.monotonicMs() - startedMs);
+    return report.failures.length === 0 ? EXIT.ok : EXIT.failed;
+  });
+}
+
+function print(context: CliContext, report: VerifyReport, elapsedMs: number): void {
+  context.output.document(report);
+  const { snapshots, directories, files, bytes, failures } = report;
+  context.output.line(
+    `verified ${formatCount(snapshots)} snapshots: ${formatCount(directories)} directories, ${formatCount(files)} files, ${formatSize(bytes)} read in ${formatDuration(elapsedMs)}`,
+  );
+  for (const { path, message, code } of failures.slice(0, MAX_SHOWN))
+    context.stderr.write(`windlass: ${oneLine(path)}: ${oneLine(message)} [${code}]\n`);
+  if (failures.length > MAX_SHOWN) context.stderr.write(`windlass: … and ${failures.length - MAX_SHOWN} more\n`);
+}
