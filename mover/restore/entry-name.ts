@@ -1,0 +1,50 @@
+// The guard of names: what a snapshot calls an entry becomes one path component of the target, or is refused. Names are
+// bytes; nothing here knows paths.
+
+/** NAME_MAX of every Linux file system. */
+const MAX_NAME_BYTES = 255;
+const SLASH = 0x2f;
+const DOT = 0x2e;
+
+/** The first bytes of names that a restore gives to what is not finished; left-overs of earlier runs are removed. */
+export const TEMPORARY_PREFIX = '.windlass-restore-';
+
+/** Why `name` cannot be a path component, or undefined when it can. */
+export function nameProblem(name: Uint8Array): string | undefined {
+  if (name.length === 0) return 'it is empty';
+  if (name.length > MAX_NAME_BYTES) return `it has ${name.length} bytes`;
+  if (name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT))) return 'it is a way upward';
+  for (const byte of name) {
+    if (byte === SLASH) return 'it contains a slash';
+    if (byte === 0) return 'it contains a NUL';
+  }
+  return undefined;
+}
+
+/** Names of one directory as strings that are equal exactly when the bytes are. */
+export function nameKey(name: Uint8Array): string {
+  return Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString('latin1');
+}
+
+/** `.windlass-restore-1f`: unique within a run by its number. */
+export function temporaryName(number: number): string {
+  return `${TEMPORARY_PREFIX}${number.toString(36)}`;
+}
+
+export function isTemporaryKey(key: string): boolean {
+  return key.startsWith(TEMPORARY_PREFIX);
+}
+
+/** Temporary names of rows: the window's number and the row make them unique among all lanes. */
+export function temporaryNumber(windowNumber: number, row: number): number {
+  return windowNumber * 0x10_0000 + row;
+}
+
+/** Temporary names of the main thread, above all numbers of rows. */
+export class TemporaryNames {
+  #next = 2 ** 52;
+
+  next(): Uint8Array {
+    return Buffer.from(temporaryName(this.#next++));
+  }
+}

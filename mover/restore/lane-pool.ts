@@ -1,0 +1,208 @@
+// The main thread's side of the restore lanes: lends out windows to be filled, hands them to every lane, and gives them back
+// when all lanes are through. The first window runs without threads when it is small: restoring a file or two must not pay
+// for starting them.
+import { Worker } from 'node:worker_threads';
+import { WindlassError, deserializeError } from '../../base/errors.ts';
+import type { LaneReaderData } from '../../repo-format/index.ts';
+import type { AttributePolicy } from './attributes.ts';
+import { Lane, type LaneControl, type LaneReport, type PackSource } from './lane.ts';
+import type { FromLane, LaneInit, ToLane } from './restore-lane.ts';
+import { PlanWindow, WindowBuilder, type WindowCapacity } from './window.ts';
+
+/** JavaScript heap of a lane; its buffers lie outside. Short-lived objects only, so a small young generation does. */
+const LANE_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 };
+
+/** Less than this is done by the main thread itself: starting lanes takes about 40 ms. */
+const INLINE_PIECES = 256;
+const INLINE_BYTES = 8 << 20;
+
+// One being planned, one being worked on, one waiting so that no lane idles at a window's end.
+const WINDOWS = 3;
+
+export interface LanePoolOptions {
+  readonly parallel: number;
+  readonly capacity: WindowCapacity;
+  readonly policy: AttributePolicy;
+  /** Undefined where packs are no local files: everything then runs on the main thread through `source`. */
+  readonly readerData: LaneReaderData | undefined;
+  /** For work on the main thread. */
+  readonly source: PackSource;
+  readonly control: LaneControl;
+}
+
+/** A window lent out for filling. */
+export interface LentWindow {
+  readonly builder: WindowBuilder;
+  /** Counts all windows of a run from 0. */
+  readonly number: number;
+}
+
+interface Slot {
+  readonly builder: WindowBuilder;
+  readonly index: number;
+  number: number;
+  reportsLeft: number;
+  reports: LaneReport[];
+  state: 'free' | 'filling' | 'working';
+}
+
+/** Called when all lanes are through with a window, in the order of windows or not. */
+export type OnWindowDone = (number: number, builder: WindowBuilder, reports: readonly LaneReport[]) => void;
+
+export class LanePool {
+  readonly #options: LanePoolOptions;
+  readonly #onDone: OnWindowDone;
+  readonly #slots: Slot[] = [];
+  #lanes: { readonly worker: Worker; exited: boolean }[] = [];
+  #mainLane: Lane | undefined;
+  #nextNumber = 0;
+  #failure: Error | undefined;
+  #waiters: (() => void)[] = [];
+
+  constructor(options: LanePoolOptions, onDone: OnWindowDone) {
+    this.#options = options;
+    this.#onDone = onDone;
+  }
+
+  /** A window to fill; waits while all are at work. Rejects when a lane has failed. */
+  async lend(): Promise<LentWindow> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      const slot = this.#slots.find(({ state }) => state === 'free') ?? this.#addSlot();
+      if (slot !== undefined) {
+        slot.state = 'filling';
+        slot.number = this.#nextNumber++;
+        slot.builder.reset();
+        return { builder: slot.builder, number: slot.number };
+      }
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    }
+  }
+
+  #addSlot(): Slot | undefined {
+    // Lanes know the windows they were started with, so all are made before; until then one or two do.
+    if (this.#slots.length >= WINDOWS) return undefined;
+    const builder = new WindowBuilder(new PlanWindow(this.#options.capacity));
+    const slot: Slot = { builder, index: this.#slots.length, number: 0, reportsLeft: 0, reports: [], state: 'free' };
+    this.#slots.push(slot);
+    return slot;
+  }
+
+  /** Hands a filled window to the lanes. `isLast` when no more is planned for now. */
+  submit(lent: LentWindow, contentBytes: number, isLast: boolean): void {
+    const slot = this.#slots.find(({ builder }) => builder === lent.builder);
+    if (slot === undefined) throw new Error('not a window of this pool');
+    const { builder } = slot;
+    builder.seal();
+    slot.state = 'working';
+    slot.reports = [];
+    const isSmall = isLast && builder.pieceCount <= INLINE_PIECES && contentBytes <= INLINE_BYTES;
+    if (this.#options.readerData === undefined || (this.#lanes.length === 0 && isSmall)) {
+      this.#runHere(slot);
+      return;
+    }
+    this.#startLanes(this.#options.readerData);
+    slot.reportsLeft = this.#lanes.length;
+    for (const lane of this.#lanes) {
+      this.#send(lane.worker, { type: 'window', slot: slot.index, packs: builder.packs, number: slot.number });
+    }
+  }
+
+  #runHere(slot: Slot): void {
+    const { source, control, policy } = this.#options;
+    this.#mainLane ??= new Lane(source, control, policy);
+    slot.reports.push(this.#mainLane.run(slot.builder.window, slot.builder.packs, slot.number));
+    this.#complete(slot);
+  }
+
+  #startLanes(reader: LaneReaderData): void {
+    if (this.#lanes.length > 0) return;
+    while (this.#addSlot() !== undefined);
+    const { parallel, capacity, policy, control } = this.#options;
+    const windows = this.#slots.map(({ builder }) => builder.window.shared);
+    const restoreLane: LaneInit = { reader, control: control.shared, windows, capacity, policy };
+    for (let i = 0; i < parallel; i++) {
+      const worker = new Worker(new URL('./restore-lane.ts', import.meta.url), {
+        workerData: { restoreLane },
+        resourceLimits: LANE_LIMITS,
+      });
+      const lane = { worker, exited: false };
+      this.#lanes.push(lane);
+      worker.on('message', (message: FromLane) => this.#receive(message));
+      worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
+      worker.on('exit', () => {
+        lane.exited = true;
+        if (this.#slots.some(({ state }) => state === 'working')) {
+          this.#fail(new WindlassError('a restore lane ended unexpectedly', { code: 'LANE_FAILED' }));
+        }
+      });
+    }
+  }
+
+  #send(worker: Worker, message: ToLane): void {
+    worker.postMessage(message);
+  }
+
+  #receive(message: FromLane): void {
+    if (message.type === 'error') {
+      this.#fail(deserializeError(message.error));
+      return;
+    }
+    const slot = this.#slots.find(({ number, state }) => state === 'working' && number === message.number);
+    if (slot === undefined) return;
+    slot.reports.push(message.report);
+    if (--slot.reportsLeft === 0) this.#complete(slot);
+  }
+
+  #complete(slot: Slot): void {
+    try {
+      this.#onDone(slot.number, slot.builder, slot.reports);
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+    slot.state = 'free';
+    this.#wake();
+  }
+
+  /** Resolves when no window is at work; rejects when a lane has failed. */
+  async idle(): Promise<void> {
+    while (this.#failure === undefined && this.#slots.some(({ state }) => state === 'working')) {
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  get isWorking(): boolean {
+    return this.#slots.some(({ state }) => state === 'working');
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#options.control.stop();
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+
+  /** Stops the lanes after their current content and ends the threads. */
+  async close(graceMs = 2000): Promise<void> {
+    if (this.isWorking) this.#options.control.stop();
+    await Promise.all(
+      this.#lanes.map(async ({ worker, exited }) => {
+        if (exited) return;
+        const gone = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+        this.#send(worker, { type: 'exit' });
+        const timer = setTimeout(() => void worker.terminate(), graceMs);
+        await gone;
+        clearTimeout(timer);
+      }),
+    );
+    this.#lanes = [];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,406 @@
+// Walks the snapshot depth first and turns its entries into rows of the plan. Of the snapshot it holds one directory object
+// and the names of child directories on the way from the root; nothing that is read is believed without a check.
+import { WindlassError, errorCode, isAbortError } from '../../base/errors.ts';
+import { type DirectoryEntry, type ObjectId, type ParsedDirectory, parseDirectory } from '../../repo-format/index.ts';
+import {
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  StatRecord,
+  close,
+  errnoName,
+  fstat,
+  openat,
+  sameFile,
+  statAt,
+} from '../posix/libc.ts';
+import { type LocatedPiece, isDirect, locateDirect, locatePieces } from './content-pieces.ts';
+import { type DirectoryTree, type ExistingNames, entriesBelow, messageOf } from './directory-tree.ts';
+import { nameKey, nameProblem } from './entry-name.ts';
+import { decideExisting } from './existing-entry.ts';
+import type { HardLinks, LinkLeader } from './hard-links.ts';
+import { LargeFile } from './large-file.ts';
+import { type PlannedEntry, type RunContext, entryName, plannedEntry } from './run-context.ts';
+import { removeTree } from './remove-tree.ts';
+import type { TargetDirectory } from './target-directory.ts';
+import type { WindowDesk } from './window-desk.ts';
+import { RowKind } from './window.ts';
+
+/** Directories below directories. Deeper trees are no trees that a file system gave. */
+const MAX_DEPTH = 4096;
+/** What an arena must hold at once. The kernel takes no attribute list near it. */
+const MAX_XATTR_BYTES = 256 << 10;
+const E2BIG = 7;
+
+interface Frame {
+  readonly directory: TargetDirectory;
+  readonly existing: ExistingNames;
+  /** Child directories, not begun from `next` on. */
+  readonly children: readonly NamedEntry[];
+  next: number;
+}
+
+interface NamedEntry {
+  readonly name: Uint8Array;
+  readonly entry: DirectoryEntry;
+}
+
+export interface PlannerParts {
+  readonly tree: DirectoryTree;
+  readonly links: HardLinks;
+  readonly desk: WindowDesk;
+}
+
+export class RestorePlanner {
+  readonly #run: RunContext;
+  readonly #tree: DirectoryTree;
+  readonly #links: HardLinks;
+  readonly #desk: WindowDesk;
+  readonly #stat = new StatRecord();
+
+  constructor(run: RunContext, parts: PlannerParts) {
+    this.#run = run;
+    this.#tree = parts.tree;
+    this.#links = parts.links;
+    this.#desk = parts.desk;
+  }
+
+  /** Plans everything below the directory object `objectId` into `root`. */
+  async planTree(root: TargetDirectory, objectId: ObjectId | ''): Promise<void> {
+    this.#run.receipt.expected.directories++;
+    const first = await this.#enter(root, { objectId, entries: 1 });
+    const stack: Frame[] = first === undefined ? [] : [first];
+    for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
+      this.throwIfStopped();
+      const child = frame.children[frame.next++];
+      if (child === undefined) {
+        stack.pop();
+        this.#tree.done(frame.directory);
+        continue;
+      }
+      const entered = await this.#enterChild(frame, child);
+      if (entered !== undefined) stack.push(entered);
+    }
+  }
+
+  /** Plans one entry that is no directory into `directory`. */
+  async planFile(
+    directory: TargetDirectory,
+    entry: DirectoryEntry,
+    name: Uint8Array,
+    existing: ExistingNames,
+  ): Promise<void> {
+    await this.#plan(directory, entry, name, existing);
+  }
+
+  async #enterChild(frame: Frame, { name, entry }: NamedEntry): Promise<Frame | undefined> {
+    const { receipt } = this.#run;
+    if (frame.directory.depth >= MAX_DEPTH) {
+      receipt.expected.directories++;
+      receipt.fail(
+        frame.directory.pathOf(name),
+        'RESTORE_TOO_DEEP',
+        `deeper than ${MAX_DEPTH} directories`,
+        entriesBelow(entry),
+      );
+      return undefined;
+    }
+    const directory = this.#tree.begin(frame.directory, name, entry, frame.existing);
+    receipt.expected.directories++;
+    if (directory === undefined) {
+      this.#expectBelow(entry);
+      return undefined;
+    }
+    return this.#enter(directory, { objectId: entry.objectId, entries: entriesBelow(entry), entry });
+  }
+
+  /** What a directory that cannot be entered would have held. */
+  #expectBelow(entry: DirectoryEntry | undefined): void {
+    const summary = entry?.summary;
+    if (summary === undefined) return;
+    const { expected } = this.#run.receipt;
+    expected.files += summary.files;
+    expected.symlinks += summary.symlinks;
+    expected.directories += Math.max(0, summary.dirs - 1);
+    expected.bytes += summary.size;
+  }
+
+  /** Reads a directory object and plans everything in it that is no directory. */
+  async #enter(
+    directory: TargetDirectory,
+    from: { readonly objectId: ObjectId | ''; readonly entries: number; readonly entry?: DirectoryEntry },
+  ): Promise<Frame | undefined> {
+    try {
+      const parsed = await this.#read(from.objectId);
+      this.#tree.describe(directory, parsed);
+      const named = this.#checkNames(directory, parsed);
+      const wanted = new Set(named.map(({ name }) => nameKey(name)));
+      const existing = this.#tree.list(directory, wanted);
+      const children: NamedEntry[] = [];
+      for (const { name, entry } of named) {
+        if (entry.type === 'd') children.push({ name, entry });
+        else await this.#plan(directory, entry, name, existing);
+      }
+      return { directory, existing, children, next: 0 };
+    } catch (error) {
+      if (isAbortError(error) || this.#desk.fatal !== undefined) throw error;
+      if (errorCode(error) === 'LANE_FAILED') throw error;
+      this.#run.receipt.fail(directory.path, errorCode(error) ?? 'UNKNOWN', messageOf(error), from.entries);
+      this.#expectBelow(from.entry);
+      this.#tree.done(directory);
+      return undefined;
+    }
+  }
+
+  async #read(objectId: ObjectId | ''): Promise<ParsedDirectory> {
+    if (objectId === '') throw new WindlassError('the directory has no object', { code: 'DIRECTORY_CORRUPT' });
+    return parseDirectory(await this.#run.finder.readObject(objectId, this.#run.signal));
+  }
+
+  /** Entries whose names can be names, each once. The others are in the receipt. */
+  #checkNames(directory: TargetDirectory, parsed: ParsedDirectory): NamedEntry[] {
+    const seen = new Set<string>();
+    const named: NamedEntry[] = [];
+    for (const entry of parsed.entries) {
+      const name = entryName(entry);
+      const key = nameKey(name);
+      let problem = nameProblem(name);
+      let code = 'RESTORE_NAME_UNSAFE';
+      if (problem === undefined && seen.has(key)) {
+        problem = 'another entry of its directory has it too';
+        code = 'RESTORE_NAME_DUPLICATE';
+      }
+      if (problem === undefined) {
+        seen.add(key);
+        named.push({ name, entry });
+        continue;
+      }
+      const { receipt } = this.#run;
+      if (entry.type === 'd') receipt.expected.directories++;
+      else this.#expect(plannedEntry(entry, name), undefined);
+      if (entry.type === 'd') this.#expectBelow(entry);
+      receipt.fail(
+        directory.pathOf(name.subarray(0, 300)),
+        code,
+        `the name cannot be used: ${problem}`,
+        entriesBelow(entry),
+      );
+    }
+    return named;
+  }
+
+  /** HOT. One entry that is no directory. */
+  async #plan(
+    directory: TargetDirectory,
+    source: DirectoryEntry,
+    name: Uint8Array,
+    existing: ExistingNames,
+  ): Promise<void> {
+    let entry = plannedEntry(source, name);
+    const link = source.extra?.link;
+    const leader = link === undefined ? undefined : this.#links.find(link, source.objectId);
+    this.#expect(entry, leader);
+    if (leader !== undefined) {
+      this.#links.follow(leader, directory, entry);
+      return;
+    }
+    const ours = link === undefined ? undefined : this.#links.lead(link, directory, entry);
+    let isReplacing = false;
+    if (existing.has(nameKey(name))) {
+      const decision = this.#meetExisting(directory, entry);
+      if (decision === 'leave' || decision === 'refuse') {
+        if (ours !== undefined) this.#links.leaderEnded(ours, decision === 'leave');
+        return;
+      }
+      isReplacing = decision === 'replace';
+    }
+    if (entry.xattrs !== undefined && entry.xattrs.length > MAX_XATTR_BYTES) {
+      this.#run.receipt.refuse('xattrs', errnoName(E2BIG), [directory.pathOf(name)], 1);
+      entry = { ...entry, xattrs: undefined };
+    }
+    if (this.#run.dryRun) {
+      this.#countRestored(entry);
+      if (ours !== undefined) this.#links.leaderEnded(ours, true);
+      return;
+    }
+    if (!this.#desk.hasRoom(directory, entry)) await this.#turn();
+    try {
+      await this.#planContent(directory, entry, { isReplacing, leader: ours });
+    } catch (error) {
+      if (isAbortError(error) || this.#desk.fatal !== undefined) throw error;
+      this.#run.receipt.fail(directory.pathOf(name), errorCode(error) ?? 'UNKNOWN', messageOf(error));
+      if (ours !== undefined) this.#links.leaderEnded(ours, false);
+    }
+  }
+
+  #expect(entry: PlannedEntry, leader: LinkLeader | undefined): void {
+    const { expected } = this.#run.receipt;
+    const type = entry.mode & S_IFMT;
+    if (leader !== undefined) expected.hardLinks++;
+    else if (type === S_IFLNK) expected.symlinks++;
+    else if (type !== S_IFREG) expected.specials++;
+    else {
+      expected.files++;
+      expected.bytes += entry.size;
+    }
+  }
+
+  #countRestored(entry: PlannedEntry): void {
+    const { restored } = this.#run.receipt;
+    const type = entry.mode & S_IFMT;
+    if (type === S_IFLNK) restored.symlinks++;
+    else if (type !== S_IFREG) restored.specials++;
+    else {
+      restored.files++;
+      restored.bytes += entry.size;
+    }
+  }
+
+  /** Something has the name already. `create`: it has gone; `leave`: it stays and is good; `refuse`: it stays. */
+  #meetExisting(directory: TargetDirectory, entry: PlannedEntry): 'create' | 'replace' | 'leave' | 'refuse' {
+    const { handles, overwrite, policy, receipt, deleteExtra, dryRun } = this.#run;
+    const dirFd = handles.acquire(directory);
+    if (statAt(dirFd, entry.name, this.#stat) < 0) return 'create';
+    const path = directory.pathOf(entry.name);
+    const decision = decideExisting(this.#stat, entry, overwrite, policy);
+    switch (decision) {
+      case 'unchanged':
+        this.#countUnchanged(entry);
+        return 'leave';
+      case 'kept':
+        receipt.kept.add(path);
+        return 'refuse';
+      case 'repair':
+        if (!dryRun && !this.#repair(dirFd, entry, path)) return 'replace';
+        this.#countUnchanged(entry);
+        return 'leave';
+      case 'replace':
+        return 'replace';
+      case 'conflict': {
+        const removed = !deleteExtra ? undefined : dryRun ? 0 : removeTree(dirFd, entry.name);
+        if (removed !== undefined && removed >= 0) {
+          receipt.deleted.add(path);
+          return 'create';
+        }
+        receipt.fail(path, 'RESTORE_TYPE_CONFLICT', 'a directory is in its place');
+        return 'refuse';
+      }
+    }
+  }
+
+  #countUnchanged(entry: PlannedEntry): void {
+    const { unchanged } = this.#run.receipt;
+    const type = entry.mode & S_IFMT;
+    if (type === S_IFLNK) unchanged.symlinks++;
+    else if (type !== S_IFREG) unchanged.specials++;
+    else {
+      unchanged.files++;
+      unchanged.bytes += entry.size;
+    }
+  }
+
+  /** Sets the attributes of a file whose content is right; false when it must be written anew after all. */
+  #repair(dirFd: number, entry: PlannedEntry, path: string): boolean {
+    const { attributes, receipt } = this.#run;
+    const fd = openat(dirFd, entry.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return false;
+    try {
+      const opened = new StatRecord();
+      if (fstat(fd, opened) < 0 || !sameFile(opened, this.#stat) || opened.nlink !== 1) return false;
+      const wanted = { ...entry, mode: entry.mode & 0o7777, ownGroup: false, inheritsAcl: false };
+      attributes.applyToFile(fd, wanted, false, (attribute, errno) => {
+        receipt.refuse(attribute, errnoName(errno), [path], 1);
+      });
+      return true;
+    } finally {
+      close(fd);
+    }
+  }
+
+  async #planContent(
+    directory: TargetDirectory,
+    entry: PlannedEntry,
+    options: { readonly isReplacing: boolean; readonly leader: LinkLeader | undefined },
+  ): Promise<void> {
+    const { finder, signal } = this.#run;
+    const type = entry.mode & S_IFMT;
+    const { objectId } = entry.source;
+    if (type !== S_IFREG && type !== S_IFLNK) {
+      this.#desk.addEntry(directory, entry, RowKind.special, undefined, options);
+      return;
+    }
+    if (objectId === '') throw new WindlassError('the entry has no object', { code: 'DIRECTORY_CORRUPT' });
+    const kind = type === S_IFLNK ? RowKind.symlink : RowKind.wholeFile;
+    if (isDirect(objectId)) {
+      const piece = locateDirect(finder, objectId, entry.size);
+      if (piece.objectLength === 0 && kind === RowKind.wholeFile) {
+        this.#desk.addEntry(directory, entry, RowKind.emptyFile, undefined, options);
+      } else {
+        this.#desk.addEntry(directory, entry, kind, piece, options);
+      }
+      return;
+    }
+    const pieces = await locatePieces(finder, objectId, signal);
+    const only = pieces[0];
+    if (kind === RowKind.symlink && pieces.length !== 1) {
+      throw new WindlassError('a symlink of several pieces is too long', { code: 'DIRECTORY_CORRUPT' });
+    }
+    if (pieces.length <= 1) {
+      const kindOfOne = only === undefined ? RowKind.emptyFile : kind;
+      this.#desk.addEntry(directory, entry, kindOfOne, only, options);
+      return;
+    }
+    await this.#planLarge(directory, entry, pieces, options);
+  }
+
+  async #planLarge(
+    directory: TargetDirectory,
+    entry: PlannedEntry,
+    pieces: readonly LocatedPiece[],
+    options: { readonly isReplacing: boolean; readonly leader: LinkLeader | undefined },
+  ): Promise<void> {
+    const { leader } = options;
+    const last = pieces.at(-1);
+    const length = last === undefined ? 0 : last.fileOffset + last.objectLength;
+    directory.pending++;
+    let file: LargeFile;
+    try {
+      file = LargeFile.create(this.#run, { directory, entry, isReplacing: options.isReplacing }, length, (isThere) => {
+        if (isThere) this.#run.receipt.restored.files++;
+        if (leader !== undefined) this.#links.leaderEnded(leader, isThere);
+        this.#tree.done(directory);
+      });
+    } catch (error) {
+      directory.pending--;
+      throw error;
+    }
+    try {
+      for (const piece of pieces) {
+        if (!this.#desk.hasRoom(directory, entry)) await this.#turn();
+        this.#desk.addLargePiece(file, piece);
+      }
+    } finally {
+      file.planned();
+    }
+  }
+
+  async #turn(): Promise<void> {
+    await this.#desk.turn();
+    this.throwIfStopped();
+  }
+
+  /** Throws when the run was aborted, or when the target takes no more: `RESTORE_NO_SPACE`, `RESTORE_READ_ONLY`. */
+  throwIfStopped(): void {
+    this.#run.signal.throwIfAborted();
+    const { fatal } = this.#desk;
+    if (fatal === undefined) return;
+    const code = fatal.code === 'EROFS' ? 'RESTORE_READ_ONLY' : 'RESTORE_NO_SPACE';
+    throw new WindlassError(`${fatal.path}: the target takes no more (${fatal.code})`, {
+      code,
+      context: { path: fatal.path, errno: fatal.code },
+    });
+  }
+}

@@ -1,0 +1,53 @@
+// Entry of a restore lane: a worker thread that works off the windows it is told of.
+import { parentPort, workerData } from 'node:worker_threads';
+import { serializeError, type SerializedError } from '../../base/errors.ts';
+import { LaneReader, type LaneReaderData } from '../../repo-format/index.ts';
+import type { AttributePolicy } from './attributes.ts';
+import { Lane, LaneControl, type LaneReport } from './lane.ts';
+import { PlanWindow, type WindowCapacity } from './window.ts';
+
+export interface LaneInit {
+  readonly reader: LaneReaderData;
+  readonly control: SharedArrayBuffer;
+  readonly windows: readonly SharedArrayBuffer[];
+  readonly capacity: WindowCapacity;
+  readonly policy: AttributePolicy;
+}
+
+export type ToLane =
+  | { readonly type: 'window'; readonly slot: number; readonly packs: readonly string[]; readonly number: number }
+  | { readonly type: 'exit' };
+
+export type FromLane =
+  | { readonly type: 'report'; readonly number: number; readonly report: LaneReport }
+  | { readonly type: 'error'; readonly number: number; readonly error: SerializedError };
+
+/** The lane's side of the conversation; the file does nothing when it is imported elsewhere. */
+function serve(init: LaneInit, port: NonNullable<typeof parentPort>): void {
+  const reader = new LaneReader(init.reader);
+  const lane = new Lane(reader, new LaneControl(init.control), init.policy);
+  const windows = init.windows.map((shared) => new PlanWindow(init.capacity, shared));
+  port.on('message', (message: ToLane) => {
+    if (message.type === 'exit') {
+      reader.close();
+      port.close();
+      return;
+    }
+    port.postMessage(answer(lane, windows, message));
+  });
+}
+
+function answer(lane: Lane, windows: readonly PlanWindow[], message: Extract<ToLane, { type: 'window' }>): FromLane {
+  const { number } = message;
+  try {
+    const window = windows[message.slot];
+    if (window === undefined) throw new Error(`no window ${message.slot}`);
+    return { type: 'report', number, report: lane.run(window, message.packs, number) };
+  } catch (error) {
+    return { type: 'error', number, error: serializeError(error) };
+  }
+}
+
+// Set by the pool that starts this thread; anything else that imports the file gets its types only.
+const data = workerData as { readonly restoreLane?: LaneInit } | null;
+if (parentPort !== null && data?.restoreLane !== undefined) serve(data.restoreLane, parentPort);

@@ -1,0 +1,64 @@
+// What the parts of one restore share.
+import type { DirectoryEntry } from '../../repo-format/index.ts';
+import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK } from '../posix/libc.ts';
+import { type AttributePolicy, type AttributeWriter, encodeXattrs } from './attributes.ts';
+import type { ContentFinder } from './content-pieces.ts';
+import type { OverwriteRule, WantedEntry } from './existing-entry.ts';
+import type { TemporaryNames } from './entry-name.ts';
+import type { LaneControl } from './lane.ts';
+import type { ReceiptBuilder } from './receipt.ts';
+import type { DirectoryHandles } from './target-directory.ts';
+
+/** Whether runs of zeros become holes. */
+export type SparseRule = 'as-stored' | 'always' | 'never';
+
+export interface RunContext {
+  readonly finder: ContentFinder & {
+    readObject(id: NonNullable<DirectoryEntry['objectId']> & string, signal: AbortSignal): Promise<Uint8Array>;
+  };
+  readonly handles: DirectoryHandles;
+  readonly receipt: ReceiptBuilder;
+  readonly policy: AttributePolicy;
+  readonly attributes: AttributeWriter;
+  readonly control: LaneControl;
+  readonly temporaryNames: TemporaryNames;
+  readonly overwrite: OverwriteRule;
+  readonly deleteExtra: boolean;
+  readonly sparse: SparseRule;
+  readonly dryRun: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** An entry of the snapshot with its name and attributes in the form that the kernel wants. */
+export interface PlannedEntry extends WantedEntry {
+  readonly name: Uint8Array;
+  readonly source: DirectoryEntry;
+  readonly xattrs: Uint8Array | undefined;
+}
+
+const SPECIAL_TYPE = { fifo: S_IFIFO, socket: S_IFSOCK, char: S_IFCHR, block: S_IFBLK } as const;
+const utf8 = new TextEncoder();
+
+/** The bytes of an entry's name: the raw ones where the stored name is a stand-in. */
+export function entryName(entry: DirectoryEntry): Uint8Array {
+  return entry.extra?.rawName ?? utf8.encode(entry.name);
+}
+
+/** @param name as {@link entryName} gives it, checked */
+export function plannedEntry(entry: DirectoryEntry, name: Uint8Array): PlannedEntry {
+  const special = entry.extra?.special;
+  const type = special !== undefined ? SPECIAL_TYPE[special.type] : entry.type === 's' ? S_IFLNK : S_IFREG;
+  return {
+    name,
+    source: entry,
+    mode: type | (entry.mode & 0o7777),
+    uid: entry.uid,
+    gid: entry.gid,
+    size: special === undefined ? entry.size : 0,
+    mtimeSeconds: entry.mtimeSeconds,
+    mtimeNanoseconds: entry.mtimeNanos,
+    deviceMajor: special?.major ?? 0,
+    deviceMinor: special?.minor ?? 0,
+    xattrs: encodeXattrs(entry.extra?.xattrs),
+  };
+}
