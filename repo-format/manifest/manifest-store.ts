@@ -188,13 +188,13 @@ export class ManifestStore {
     if (this.#contents.size < 2) return;
     const old = [...this.#contents.keys()];
     const entries = [...this.#committed.values()];
-    // An empty store keeps an empty list rather than nothing, as long as there are contents to replace.
-    const contentId = await this.#write(entries, signal);
+    // When nothing is left, nothing is written.
+    const contentId = entries.length === 0 ? undefined : await this.#write(entries, signal);
     for (const id of old) {
       if (id !== contentId) await this.#backend.deleteContent(id, signal);
     }
     await this.#backend.flush(signal);
-    this.#contents = new Map([[contentId, entries]]);
+    this.#contents = new Map(contentId === undefined ? [] : [[contentId, entries]]);
     this.#loadedRevision = this.#backend.revision();
   }
 

@@ -39,7 +39,8 @@ export function parseObjectId(text: string): ObjectId {
 export function objectIdParts(id: ObjectId): ObjectIdParts {
   const parsed = parseObjectIdParts(id);
   if (parsed === undefined) throw invalidObjectId(id);
-  return parsed;
+  const { indirection, compressed, contentId } = parsed;
+  return { indirection, compressed, contentId };
 }
 
 function parseObjectIdParts(text: string): (ObjectIdParts & { readonly canonical: ObjectId }) | undefined {

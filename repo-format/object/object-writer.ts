@@ -21,6 +21,11 @@ const INDEX_PREFIX = 'x';
 // Index objects are cut with the repository's splitter only when longer than its shortest chunk, which is rare: this is
 // the read-ahead of the splitter made for that.
 const INDEX_READ_AHEAD_BYTES = 64 << 10;
+/**
+ * Left free before a chunk, so that a sink can seal it where it lies; as much is free behind it in most cases. Less when
+ * the splitter's read-ahead is shorter, so that a chunk of any length still fits.
+ */
+const HEADROOM_BYTES = 16;
 
 /**
  * Reusable: `reset()` starts the next object. Two ways to feed it, which may be mixed: `write(bytes)`, or without a copy,
@@ -29,10 +34,11 @@ const INDEX_READ_AHEAD_BYTES = 64 << 10;
 export class ObjectWriter {
   readonly splitter: Splitter;
   readonly #sink: ChunkSink;
+  readonly #headroom: number;
   #options: Required<ObjectWriterOptions>;
   /** The chunk being gathered is window[#start, #end); its first #scanned bytes hold no cut. */
-  #start = 0;
-  #end = 0;
+  #start: number;
+  #end: number;
   #scanned = 0;
   #pieces: IndirectEntry[] = [];
   #length = 0;
@@ -40,6 +46,9 @@ export class ObjectWriter {
   constructor(sink: ChunkSink, splitter: Splitter, options: ObjectWriterOptions = {}) {
     this.#sink = sink;
     this.splitter = splitter;
+    this.#headroom = Math.min(HEADROOM_BYTES, splitter.window.length - splitter.maxBytes);
+    this.#start = this.#headroom;
+    this.#end = this.#headroom;
     this.#options = withDefaults(options);
   }
 
@@ -51,8 +60,8 @@ export class ObjectWriter {
   /** Forgets everything and starts a new object. */
   reset(options?: ObjectWriterOptions): void {
     if (options !== undefined) this.#options = withDefaults(options);
-    this.#start = 0;
-    this.#end = 0;
+    this.#start = this.#headroom;
+    this.#end = this.#headroom;
     this.#scanned = 0;
     this.#pieces = [];
     this.#length = 0;
@@ -60,10 +69,10 @@ export class ObjectWriter {
 
   /** Where in `splitter.window` the next byte belongs. Makes room first when less than `wanted` bytes are free. */
   reserve(wanted: number): number {
-    if (this.#end + wanted > this.splitter.window.length && this.#start > 0) {
-      this.splitter.window.copyWithin(0, this.#start, this.#end);
-      this.#end -= this.#start;
-      this.#start = 0;
+    if (this.#end + wanted > this.splitter.window.length && this.#start > this.#headroom) {
+      this.splitter.window.copyWithin(this.#headroom, this.#start, this.#end);
+      this.#end -= this.#start - this.#headroom;
+      this.#start = this.#headroom;
     }
     return this.#end;
   }
@@ -83,15 +92,20 @@ export class ObjectWriter {
     }
     this.#scanned = this.#end - this.#start;
     if (this.#scanned === 0) {
-      this.#start = 0;
-      this.#end = 0;
+      this.#start = this.#headroom;
+      this.#end = this.#headroom;
     }
   }
 
   write(bytes: Uint8Array): void {
     let offset = 0;
     while (offset < bytes.length) {
-      const at = this.reserve(Math.min(bytes.length - offset, this.splitter.window.length - this.splitter.maxBytes));
+      const at = this.reserve(
+        Math.min(
+          bytes.length - offset,
+          Math.max(1, this.splitter.window.length - this.splitter.maxBytes - this.#headroom),
+        ),
+      );
       const count = Math.min(bytes.length - offset, this.writable);
       this.splitter.window.set(bytes.subarray(offset, offset + count), at);
       this.advance(count);
@@ -103,6 +117,12 @@ export class ObjectWriter {
   result(): ObjectId {
     if (this.#end > this.#start || this.#pieces.length === 0) this.#store(this.#end - this.#start);
     return writeIndex(this.#sink, this.#pieces, this.#options);
+  }
+
+  /** As {@link result}, but lists the pieces and stores no index object: for parts that are joined (§2.5). */
+  resultPieces(): readonly IndirectEntry[] {
+    if (this.#end > this.#start || this.#pieces.length === 0) this.#store(this.#end - this.#start);
+    return this.#pieces;
   }
 
   /** The id of what was stored so far, without the chunk being gathered; undefined when nothing was. */
