@@ -73,7 +73,8 @@ export class DirectoryReader {
 
   /** A copy of the name of entry `i`. */
   name(i: number): Uint8Array {
-    return this.bytes.slice(this.nameStart[i], this.nameEnd[i]);
+    // Not slice(): of a Buffer that would be a view.
+    return new Uint8Array(this.bytes.subarray(this.nameStart[i], this.nameEnd[i]));
   }
 
   #parse(filled: number): number {

@@ -1,0 +1,25 @@
+// Removes the snapshots of a source that its stored retention policy does not keep. Only what somebody stored counts:
+// built-in defaults remove nothing.
+import { deleteSnapshot, listSnapshots, type ManifestId, planRetention, type Repository, type SnapshotSource, type SourcePolicies } from '../../repo-format/index.ts';
+import type { Logger } from '../../base/logger.ts';
+
+/** Ids of the snapshots that were removed. */
+export async function applyRetention(
+  repository: Repository,
+  source: SnapshotSource,
+  policies: SourcePolicies,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<ManifestId[]> {
+  const isAsked = Object.keys(policies.effective.stored.retention ?? {}).some((key) => key.startsWith('keep'));
+  const snapshots = await listSnapshots(repository.manifests, { source }, signal);
+  const decisions = planRetention(snapshots, policies.effective.policy.retention ?? {});
+  // Checkpoints that a later snapshot has made useless go in any case.
+  const expired = decisions.filter(({ keep, snapshot }) => !keep && (isAsked || snapshot.incomplete !== undefined));
+  for (const { snapshot } of expired) {
+    logger.info('snapshot expired by the retention policy', { snapshotId: snapshot.id });
+    await deleteSnapshot(repository.manifests, snapshot.id, signal);
+  }
+  if (expired.length > 0) await repository.flush(signal);
+  return expired.map(({ snapshot }) => snapshot.id);
+}

@@ -1,0 +1,453 @@
+// Backs up one directory tree as a snapshot: finds what to compare with, runs the lanes over the tree, makes everything
+// durable, and only then says that there is a snapshot. A run that fails or is stopped leaves what it stored for the next.
+import { openSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
+import { isAbortError, WindlassError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { RandomSource } from '../../base/random.ts';
+import {
+  deleteSnapshot,
+  EMPTY_STATS,
+  findPrevious,
+  INCOMPLETE_CHECKPOINT,
+
+  loadPolicyTree,
+  loadSnapshot,
+  type ManifestId,
+  metadataCompressor,
+  type NewSnapshot,
+  type Policy,
+  type Repository,
+  saveSnapshot,
+  type SnapshotManifest,
+  type SnapshotSource,
+  type SnapshotStats,
+  type SourcePolicies,
+} from '../../repo-format/index.ts';
+import type { IgnorePolicy } from '../source/ignore-rules.ts';
+import { applyRetention } from './apply-retention.ts';
+import type { FinishedDirectory } from './directory-node.ts';
+import { LanePool } from './lane-pool.ts';
+import type { FailedPath, LaneInit, LaneOptions } from './lane-protocol.ts';
+import { MainSink } from './main-sink.ts';
+import { type BackupProgress, createProgressMemory, sumProgress } from './progress.ts';
+import { defaultLanes, TreeUpload, type TreeTotals } from './tree-upload.ts';
+
+export interface BackupOptions {
+  /** A directory. */
+  readonly path: string;
+  readonly source: SnapshotSource;
+  readonly description?: string;
+  /** Keys as stored: the command line's own have the prefix `tag:`. */
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly pins?: readonly string[];
+  /** Lanes; as many as there are processors when absent. */
+  readonly parallel?: number;
+  /** What to compare with: the latest of the source, nothing, or one snapshot. */
+  readonly parent?: 'auto' | 'none' | ManifestId;
+  /** Overrides the policy's compressor for file data. */
+  readonly compression?: string;
+  readonly excludes?: readonly string[];
+  readonly oneFileSystem?: boolean;
+  readonly failFast?: boolean;
+  readonly maxErrors?: number;
+  readonly forceHashPercent?: number;
+  readonly maxRereads?: number;
+  /** At most 45 minutes, so that maintenance never takes contents that only this run knows (snapshots §7.10). */
+  readonly checkpointIntervalMs?: number;
+  /** Bounds lanes and buffers; undefined for the defaults. */
+  readonly memoryLimitBytes?: number;
+}
+
+export interface BackupDeps {
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly logger: Logger;
+  /** Called about four times a second. */
+  readonly onProgress?: (progress: BackupProgress) => void;
+}
+
+export interface ConsistencyReport {
+  /** `exact`: every file stood still while it was read and none went away. */
+  readonly status: 'exact' | 'changed' | 'vanished';
+  readonly changed: number;
+  readonly vanished: number;
+  readonly rereads: number;
+  /** The first thousand of each. */
+  readonly changedPaths: readonly string[];
+  readonly vanishedPaths: readonly string[];
+}
+
+export interface BackupResult {
+  readonly manifest: SnapshotManifest;
+  readonly errors: readonly FailedPath[];
+  readonly consistency: ConsistencyReport;
+  /** Snapshots that the source's retention policy removed. */
+  readonly expired: readonly ManifestId[];
+  readonly hashedBytes: number;
+  /** Bytes added to the repository. */
+  readonly uploadedBytes: number;
+  readonly newContents: number;
+  /** Packs taken over from a run that was killed. */
+  readonly resumedPacks: number;
+}
+
+const DEFAULT_CHECKPOINT_MS = 45 * 60 * 1000;
+const INDEX_FLUSH_MS = 10 * 60 * 1000;
+const TICK_MS = 250;
+const LARGE_FILE_BYTES = 16 << 20;
+const READ_BYTES = 1 << 20;
+const DEFAULT_MAX_REREADS = 2;
+
+/**
+ * Stores a snapshot of `options.path`. Resolves when it is durable. Files that could not be read are listed in `errors`
+ * and in the snapshot; with `failFast` or `maxErrors` they make it reject instead, and no snapshot is saved.
+ */
+export async function backupTree(
+  repository: Repository,
+  options: BackupOptions,
+  deps: BackupDeps,
+  signal: AbortSignal,
+): Promise<BackupResult> {
+  signal.throwIfAborted();
+  const policies = await loadPolicyTree(repository.manifests, options.source, signal);
+  const previous = await previousSnapshots(repository, options, signal);
+  const run = new BackupRun(repository, options, deps, policies, previous);
+  return run.execute(signal);
+}
+
+async function previousSnapshots(
+  repository: Repository,
+  { parent = 'auto', source }: BackupOptions,
+  signal: AbortSignal,
+): Promise<readonly SnapshotManifest[]> {
+  if (parent === 'none') return [];
+  if (parent === 'auto') return findPrevious(repository.manifests, source, signal);
+  return [await loadSnapshot(repository.manifests, parent, signal)];
+}
+
+class BackupRun {
+  readonly #repository: Repository;
+  readonly #options: BackupOptions;
+  readonly #deps: BackupDeps;
+  readonly #policies: SourcePolicies;
+  readonly #previous: readonly SnapshotManifest[];
+  readonly #control = new Int32Array(new SharedArrayBuffer(4));
+  readonly #lanes: number;
+  readonly #progressMemory: SharedArrayBuffer;
+  readonly #startNs: bigint;
+  readonly #startedMs: number;
+  #checkpoint: ManifestId | undefined;
+  #lastCheckpointMs: number;
+  #lastFlushMs: number;
+  #hashedBytes = 0;
+  #newContents = 0;
+  #uploadedBytes = 0;
+
+  constructor(
+    repository: Repository,
+    options: BackupOptions,
+    deps: BackupDeps,
+    policies: SourcePolicies,
+    previous: readonly SnapshotManifest[],
+  ) {
+    this.#repository = repository;
+    this.#options = options;
+    this.#deps = deps;
+    this.#policies = policies;
+    this.#previous = previous;
+    this.#lanes = options.parallel ?? defaultLanes();
+    this.#progressMemory = createProgressMemory(this.#lanes);
+    this.#startNs = deps.clock.nowNs();
+    this.#startedMs = deps.clock.monotonicMs();
+    this.#lastCheckpointMs = this.#startedMs;
+    this.#lastFlushMs = this.#startedMs;
+  }
+
+  async execute(signal: AbortSignal): Promise<BackupResult> {
+    const { contents } = this.#repository;
+    const { policy } = this.#policies.effective;
+    const sessionId = await contents.startSession(signal);
+    const sink = new MainSink(contents, this.#repository.format.config);
+    const rootFd = openRoot(this.#options.path);
+    const tree = new TreeUpload(
+      {
+        fd: rootFd,
+        previous: this.#previous.flatMap(({ rootEntry }) => (rootEntry?.type === 'd' && rootEntry.objectId !== '' ? [rootEntry.objectId] : [])),
+        policies: this.#policies.root,
+        ignore: rootIgnore(this.#policies, this.#options),
+      },
+      {
+        lanes: this.#lanes,
+        metadataCompressor: metadataCompressor(policy),
+        partBytes: partBytes(policy),
+        failFast: this.#options.failFast ?? false,
+        maxErrors: this.#options.maxErrors,
+      },
+      sink,
+    );
+    const known = contents.known();
+    const reader = this.#repository.laneReaderData();
+    const inits = Array.from({ length: this.#lanes }, (_, laneNumber): LaneInit => ({
+      writer: contents.writerSpec,
+      reader,
+      newContents: known.newContents.data,
+      sessionId,
+      options: this.#laneOptions(policy),
+      control: this.#control.buffer as SharedArrayBuffer,
+      progress: this.#progressMemory,
+      laneNumber,
+    }));
+    const pool = LanePool.start(inits, {
+      nextJobs: () => tree.nextJobs(),
+      onResult: (result) => tree.onResult(result),
+      onPack: (pack) => {
+        this.#uploadedBytes += pack.length;
+        contents.acceptPack(pack, signal);
+      },
+    });
+    const stop = (): void => void Atomics.store(this.#control, 0, 1);
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      await this.#drive(tree, pool, signal);
+      await this.#collectPacks(pool);
+      return await this.#finish(tree, signal);
+    } catch (error) {
+      stop();
+      await this.#keepWhatIsSafe(pool, error);
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener('abort', stop);
+      tree.close();
+      await pool.close();
+    }
+  }
+
+  /** Feeds the lanes until the tree is done, with pauses for checkpoints and index flushes. */
+  async #drive(tree: TreeUpload, pool: LanePool, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    pool.supply();
+    for (;;) {
+      const finished = await raceTick(pool.idle(), TICK_MS);
+      this.#repository.contents.throwIfFailed();
+      signal.throwIfAborted();
+      if (tree.failure !== undefined) throw tree.failure;
+      this.#report();
+      if (finished) {
+        if (tree.isDone) return;
+        pool.supply();
+        continue;
+      }
+      const now = clock.monotonicMs();
+      const { pendingContents, newContentsCapacity } = this.#repository.contents;
+      const isFull = pendingContents > newContentsCapacity * 0.75;
+      const checkpointDue = now - this.#lastCheckpointMs >= (this.#options.checkpointIntervalMs ?? DEFAULT_CHECKPOINT_MS);
+      if (checkpointDue || isFull || now - this.#lastFlushMs >= INDEX_FLUSH_MS) {
+        await this.#flushMidway(tree, pool, checkpointDue, signal);
+      }
+    }
+  }
+
+  async #flushMidway(tree: TreeUpload, pool: LanePool, withCheckpoint: boolean, signal: AbortSignal): Promise<void> {
+    const { contents } = this.#repository;
+    await pool.pause();
+    await this.#collectPacks(pool);
+    if (withCheckpoint) await this.#saveCheckpoint(tree, signal);
+    await this.#repository.flush(signal);
+    const sessionId = await contents.startSession(signal);
+    const known = contents.known();
+    pool.broadcast({
+      type: 'known',
+      index: known.indexSet.transferable(),
+      newContents: known.newContents.data,
+      sessionId,
+    });
+    this.#lastFlushMs = this.#deps.clock.monotonicMs();
+    if (withCheckpoint) this.#lastCheckpointMs = this.#lastFlushMs;
+    pool.resume();
+  }
+
+  async #saveCheckpoint(tree: TreeUpload, signal: AbortSignal): Promise<void> {
+    const root = tree.writePartial(INCOMPLETE_CHECKPOINT);
+    if (root === undefined) return;
+    const { manifests } = this.#repository;
+    const older = this.#checkpoint;
+    this.#checkpoint = saveSnapshot(manifests, {
+      source: this.#options.source,
+      description: '',
+      startTimeNs: this.#startNs,
+      endTimeNs: this.#deps.clock.nowNs(),
+      stats: EMPTY_STATS,
+      incomplete: INCOMPLETE_CHECKPOINT,
+      rootEntry: this.#rootEntry(root),
+    });
+    if (older !== undefined) await deleteSnapshot(manifests, older, signal);
+  }
+
+  async #collectPacks(pool: LanePool): Promise<void> {
+    const { tails, stats } = await pool.finishPacks();
+    for (const pack of tails) {
+      this.#uploadedBytes += pack.length;
+      this.#repository.contents.acceptTail(pack);
+    }
+    this.#hashedBytes = stats.hashedBytes;
+    this.#newContents = stats.newContents;
+  }
+
+  async #finish(tree: TreeUpload, signal: AbortSignal): Promise<BackupResult> {
+    const { root, totals } = tree;
+    if (root === undefined) throw new WindlassError('the tree ended without a root', { code: 'INTERNAL' });
+    const { manifests, contents } = this.#repository;
+    const snapshot: NewSnapshot = {
+      source: this.#options.source,
+      description: this.#options.description ?? '',
+      startTimeNs: this.#startNs,
+      endTimeNs: this.#deps.clock.nowNs(),
+      stats: statsOf(totals),
+      rootEntry: this.#rootEntry(root),
+      tags: this.#options.tags,
+      pins: this.#options.pins,
+    };
+    const id = saveSnapshot(manifests, snapshot);
+    if (this.#checkpoint !== undefined) await deleteSnapshot(manifests, this.#checkpoint, signal);
+    // The commit point: before this nobody sees the snapshot, after this nobody can lose it.
+    await this.#repository.flush(signal);
+    const expired = await applyRetention(this.#repository, this.#options.source, this.#policies, this.#deps.logger, signal);
+    this.#report();
+    return {
+      manifest: await loadSnapshot(manifests, id, signal),
+      errors: totals.errors,
+      consistency: consistencyOf(totals),
+      expired,
+      hashedBytes: this.#hashedBytes + contents.writer.stats.hashedBytes,
+      uploadedBytes: this.#uploadedBytes + contents.writer.stats.packedBytes,
+      newContents: this.#newContents + contents.writer.stats.newContents,
+      resumedPacks: contents.adoptedPacks,
+    };
+  }
+
+  #rootEntry({ facts, summary, objectId }: FinishedDirectory): NewSnapshot['rootEntry'] {
+    return {
+      name: basename(this.#options.path) || '/',
+      type: 'd',
+      mode: facts.mode & 0o7777,
+      mtimeSeconds: facts.mtimeSeconds,
+      mtimeNanos: facts.mtimeNanos,
+      uid: facts.uid,
+      gid: facts.gid,
+      objectId,
+      summary,
+    };
+  }
+
+  /** After a failure: unfinished packs of the lanes are made durable and journalled, so that the next run has them. */
+  async #keepWhatIsSafe(pool: LanePool, error: unknown): Promise<void> {
+    if (!isAbortError(error) && !(error instanceof WindlassError)) return;
+    try {
+      const rest = await pool.settle();
+      for (const pack of rest?.tails ?? []) this.#repository.contents.acceptTail(pack);
+      await this.#repository.contents.storePacks(AbortSignal.timeout(5000));
+    } catch (cause) {
+      this.#deps.logger.debug('what was stored so far could not all be kept', { error: String(cause) });
+    }
+  }
+
+  #laneOptions(policy: Policy): LaneOptions {
+    const { compression } = this.#options;
+    return {
+      splitterName: policy.splitter?.algorithm || this.#repository.format.config.splitter,
+      metadataCompressor: metadataCompressor(policy),
+      compression: compression === undefined ? (policy.compression ?? {}) : { compressorName: compression },
+      largeFileBytes: LARGE_FILE_BYTES,
+      maxRereads: this.#options.maxRereads ?? DEFAULT_MAX_REREADS,
+      forceHashPercent: this.#options.forceHashPercent ?? 0,
+      ignoreCacheDirs: this.#policies.effective.stored.files?.ignoreCacheDirs === true,
+      readBytes: READ_BYTES,
+    };
+  }
+
+  #report(): void {
+    const { onProgress } = this.#deps;
+    if (onProgress === undefined) return;
+    const sum = sumProgress(this.#progressMemory);
+    const summary = this.#previous[0]?.rootEntry?.summary;
+    onProgress({
+      files: sum.files,
+      cachedFiles: sum.cachedFiles,
+      hashedBytes: sum.readBytes,
+      cachedBytes: sum.cachedBytes,
+      directories: sum.directories,
+      errors: sum.errors,
+      uploadedBytes: this.#uploadedBytes,
+      estimatedFiles: summary === undefined ? undefined : summary.files + summary.symlinks,
+      estimatedBytes: summary?.size,
+      elapsedMs: this.#deps.clock.monotonicMs() - this.#startedMs,
+    });
+  }
+}
+
+/** The root itself may be a symlink, as a person would expect; nothing below it is followed. */
+function openRoot(path: string): number {
+  try {
+    return openSync(`${path}/.`, 'r');
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'UNKNOWN';
+    throw new WindlassError(`cannot open ${path}: ${code}`, { code: 'SOURCE_UNREADABLE', context: { path, errno: code }, cause });
+  }
+}
+
+/** Kopia stores its defaults as a policy when it creates a repository; nobody asked for those. */
+const KOPIA_DEFAULT_DOT_FILES = ['.kopiaignore'];
+
+function rootIgnore({ effective }: SourcePolicies, options: BackupOptions): IgnorePolicy | undefined {
+  const files = effective.stored.files ?? {};
+  const isDefault = files.ignoreDotFiles?.length === 1 && files.ignoreDotFiles[0] === KOPIA_DEFAULT_DOT_FILES[0];
+  const isGlobalOnly = !effective.sources.some(({ target, policy }) => target.host !== '' && policy.files?.ignoreDotFiles !== undefined);
+  const ignore = [...(files.ignore ?? []), ...(options.excludes ?? [])];
+  const ignoreDotFiles = isDefault && isGlobalOnly ? [] : (files.ignoreDotFiles ?? []);
+  const oneFileSystem = options.oneFileSystem ?? files.oneFileSystem ?? false;
+  const maxFileSize = Number(files.maxFileSize ?? 0);
+  if (ignore.length === 0 && ignoreDotFiles.length === 0 && !oneFileSystem && maxFileSize === 0) return undefined;
+  return { ignore, ignoreDotFiles, oneFileSystem, maxFileSize };
+}
+
+function partBytes(policy: Policy): number | undefined {
+  const size = Number(policy.upload?.parallelUploadAboveSize ?? 0);
+  return size > 0 && Number.isSafeInteger(size) ? size : undefined;
+}
+
+function statsOf(totals: TreeTotals): SnapshotStats {
+  return {
+    totalSize: totals.bytes,
+    excludedTotalSize: totals.excludedBytes,
+    fileCount: totals.readFiles,
+    cachedFiles: totals.cachedFiles,
+    nonCachedFiles: totals.readFiles,
+    dirCount: totals.directories,
+    excludedFileCount: totals.excludedFiles,
+    excludedDirCount: totals.excludedDirs,
+    ignoredErrorCount: 0,
+    errorCount: totals.errors.length,
+  };
+}
+
+function consistencyOf(totals: TreeTotals): ConsistencyReport {
+  const { changed, vanished, rereads, changedPaths, vanishedPaths } = totals;
+  const status = changed > 0 ? 'changed' : vanished > 0 ? 'vanished' : 'exact';
+  return { status, changed, vanished, rereads, changedPaths, vanishedPaths };
+}
+
+/** True when `work` is done, false after `tickMs`; a rejection of `work` rejects. */
+async function raceTick(work: Promise<void>, tickMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const tick = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), tickMs);
+  });
+  try {
+    return await Promise.race([work.then(() => true), tick]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+

@@ -1,0 +1,575 @@
+// What a lane does with one directory: list it, decide for each entry whether the previous snapshot's object still serves
+// (snapshots §5.3), store what does not, and write the directory object itself when nothing below it is left to others.
+import {
+  compressorForFile,
+  contentKey,
+  type ContentId,
+  DIRECTORY_PREFIX,
+  type DirectoryExtra,
+  encodeDirectory,
+  encodeEntry,
+  type EntryExtra,
+  indexObjectId,
+  objectIdParts,
+  type IndexSet,
+  type ObjectId,
+  PreviousDirectory,
+  SummaryBuilder,
+  writeObject,
+  type ChunkSink,
+} from '../../repo-format/index.ts';
+import {
+  close,
+  ENOENT,
+  errnoName,
+  fstat,
+  inodeText,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  openat,
+  readFully,
+  readlinkat,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+  StatRecord,
+} from '../posix/libc.ts';
+import { openForReading } from '../source/file-opener.ts';
+import { IgnoreScope } from '../source/ignore-rules.ts';
+import { readXattrs, readXattrsAt, type Xattr } from '../source/xattrs.ts';
+import { PosixError } from '../posix/libc.ts';
+import type { FileStore, StoreOutcome } from './file-store.ts';
+import type {
+  DirectoryFailure,
+  DirectoryJob,
+  DirectoryResult,
+  EntryFacts,
+  FailedPath,
+  IgnoreLevel,
+  LaneOptions,
+  LargeFile,
+  Subdirectory,
+} from './lane-protocol.ts';
+import { Listing, type ListedEntry } from './listing.ts';
+import type { LaneProgress } from './progress.ts';
+
+export interface DirectoryBackupDeps {
+  readonly sink: ChunkSink;
+  readonly files: FileStore;
+  readonly progress: LaneProgress;
+  readonly isStopped: () => boolean;
+  /** Reads a directory object of a previous snapshot; throws when it cannot be had. */
+  readonly readObject: (id: ObjectId) => Uint8Array;
+  readonly indexSet: () => IndexSet;
+  readonly warn: (message: string, error: unknown) => void;
+  /** A number in [0, 100): decides on `forceHashPercent`. */
+  readonly roll: () => number;
+}
+
+const MAX_DOT_FILE_BYTES = 1 << 20;
+/** https://bford.info/cachedir/ */
+const CACHE_TAG_SIGNATURE = 'Signature: 8a477f597d28d172789f06886806bc55';
+
+/** Thrown inside a lane to unwind when it was told to stop. */
+export class LaneStopped extends Error {}
+
+const SPECIAL_TYPES: Readonly<Record<number, 'fifo' | 'socket' | 'char' | 'block'>> = {
+  [S_IFIFO]: 'fifo',
+  [S_IFSOCK]: 'socket',
+  [S_IFCHR]: 'char',
+  [S_IFBLK]: 'block',
+};
+
+export function factsOf(stat: StatRecord): EntryFacts {
+  return {
+    mode: stat.mode,
+    uid: stat.uid,
+    gid: stat.gid,
+    size: stat.size,
+    mtimeSeconds: stat.mtimeSeconds,
+    mtimeNanos: stat.mtimeNanoseconds,
+    ctimeSeconds: stat.ctimeSeconds,
+    ctimeNanos: stat.ctimeNanoseconds,
+    ino: stat.ino,
+    dev: stat.dev,
+  };
+}
+
+/** State of the directory being worked on. */
+class Work {
+  readonly summary = new SummaryBuilder();
+  readonly texts: string[] = [];
+  readonly subdirectories: Subdirectory[] = [];
+  readonly largeFiles: LargeFile[] = [];
+  readonly failed: FailedPath[] = [];
+  readonly changedPaths: string[] = [];
+  readonly vanished: string[];
+  files = 0;
+  links = 0;
+  cachedFiles = 0;
+  readFiles = 0;
+  bytes = 0;
+  excludedFiles = 0;
+  excludedDirs = 0;
+  excludedBytes = 0;
+  rereads = 0;
+  readonly job: DirectoryJob;
+  readonly fd: number;
+  readonly mountPath: string;
+  readonly previous: readonly PreviousDirectory[];
+  /** Undefined when nothing can be left out. */
+  scope: IgnoreScope | undefined;
+  levels: readonly IgnoreLevel[] = [];
+
+  constructor(job: DirectoryJob, fd: number, mountPath: string, previous: readonly PreviousDirectory[], vanished: string[]) {
+    this.job = job;
+    this.fd = fd;
+    this.mountPath = mountPath;
+    this.previous = previous;
+    this.vanished = vanished;
+  }
+
+  pathOf(name: string): string {
+    return this.job.path === '.' ? name : `${this.job.path}/${name}`;
+  }
+}
+
+export class DirectoryBackup {
+  readonly #options: LaneOptions;
+  readonly #deps: DirectoryBackupDeps;
+  readonly #listing = new Listing();
+  readonly #self = new StatRecord();
+  #emptyObject: ObjectId | undefined;
+
+  constructor(options: LaneOptions, deps: DirectoryBackupDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  run(job: DirectoryJob): DirectoryResult | DirectoryFailure {
+    const opened =
+      job.name === undefined
+        ? openat(job.parentFd, '.', O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        : openat(job.parentFd, job.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
+    if (opened < 0) return this.#failure(job, -opened, 'open');
+    let keep = false;
+    try {
+      const status = fstat(opened, this.#self);
+      if (status < 0) return this.#failure(job, -status, 'fstat');
+      const errno = this.#listing.load(opened);
+      if (errno !== 0) return this.#failure(job, errno, 'getdents');
+      const result = this.#process(job, opened);
+      keep = result.open !== undefined;
+      return result;
+    } finally {
+      if (!keep) close(opened);
+    }
+  }
+
+  #failure(job: DirectoryJob, errno: number, call: string): DirectoryFailure {
+    this.#deps.progress.error();
+    return {
+      kind: 'failed-directory',
+      id: job.id,
+      vanished: errno === ENOENT && job.name !== undefined,
+      failed: { path: job.path, code: errnoName(errno), message: `${call}: ${errnoName(errno)}` },
+    };
+  }
+
+  #process(job: DirectoryJob, fd: number): DirectoryResult {
+    const self = this.#self;
+    const crossed = job.parentDevice !== 0 && self.dev !== job.parentDevice;
+    const mountPath = crossed ? job.path : job.mountPath;
+    const work = new Work(job, fd, mountPath, this.#loadPrevious(job.previous), this.#listing.vanished);
+    const facts = factsOf(self);
+    const selfXattrs = attributesOf(() => readXattrs(fd));
+    const xattrs = selfXattrs.attributes;
+    if (selfXattrs.errno !== 0) this.#recordFailure(work, job.path, selfXattrs.errno, 'listxattr');
+    this.#enterScope(work);
+    if (this.#isCacheFolder(fd)) return this.#result(work, facts, xattrs);
+    for (const entry of this.#listing.entries) {
+      if (this.#deps.isStopped()) throw new LaneStopped();
+      this.#entry(work, entry);
+    }
+    return this.#result(work, facts, xattrs);
+  }
+
+  #result(work: Work, facts: EntryFacts, xattrs: EntryExtra['xattrs']): DirectoryResult {
+    const { job, fd, mountPath } = work;
+    this.#deps.progress.directory();
+    const isDone = work.subdirectories.length === 0 && work.largeFiles.length === 0;
+    const done = isDone ? this.#finish(work, facts, xattrs) : undefined;
+    const partial = work.files + work.links > 0 ? work.summary.build(0, 0) : new SummaryBuilder().build(0, 0);
+    return {
+      kind: 'directory',
+      id: job.id,
+      facts,
+      failed: work.failed,
+      changedPaths: work.changedPaths,
+      counts: {
+        files: work.files,
+        cachedFiles: work.cachedFiles,
+        readFiles: work.readFiles,
+        bytes: work.bytes,
+        excludedFiles: work.excludedFiles,
+        excludedDirs: work.excludedDirs,
+        excludedBytes: work.excludedBytes,
+        changed: work.changedPaths.length,
+        vanished: work.vanished,
+        rereads: work.rereads,
+      },
+      done,
+      open: isDone
+        ? undefined
+        : {
+            fd,
+            mountPath,
+            subdirectories: work.subdirectories,
+            largeFiles: work.largeFiles,
+            otherTexts: work.texts,
+            summary: partial,
+            xattrs,
+            ignore: work.levels,
+          },
+    };
+  }
+
+  #finish(work: Work, facts: EntryFacts, xattrs: EntryExtra['xattrs']): DirectoryResult['done'] {
+    for (const { path, message } of work.failed) work.summary.addFailure({ path, error: message }, false);
+    const summary = work.summary.build(facts.mtimeSeconds, facts.mtimeNanos);
+    const consistency = { changed: work.changedPaths.length, vanished: work.vanished.length };
+    const extra: DirectoryExtra = {
+      ...(xattrs === undefined ? {} : { xattrs }),
+      consistency,
+      vanished: work.vanished,
+    };
+    const bytes = encodeDirectory({
+      dirEntryTexts: [],
+      otherEntryTexts: work.texts,
+      summary,
+      extra,
+      mtimeSeconds: facts.mtimeSeconds,
+      mtimeNanos: facts.mtimeNanos,
+    });
+    const { metadataCompressor } = this.#options;
+    const objectId = writeObject(this.#deps.sink, bytes, {
+      prefix: DIRECTORY_PREFIX,
+      compressor: metadataCompressor,
+      metadataCompressor,
+    });
+    return { objectId, summary };
+  }
+
+  /** Previous directory objects that can be read; one that cannot only costs the reading of files again. */
+  #loadPrevious(ids: readonly string[]): PreviousDirectory[] {
+    const loaded: PreviousDirectory[] = [];
+    for (const id of ids) {
+      try {
+        loaded.push(PreviousDirectory.parse(this.#deps.readObject(id as ObjectId)));
+      } catch (error) {
+        this.#deps.warn(`previous directory ${id} cannot be used; its files are read again`, error);
+      }
+    }
+    return loaded;
+  }
+
+  #entry(work: Work, entry: ListedEntry): void {
+    if (entry.errno !== 0) {
+      this.#recordFailure(work, work.pathOf(entry.name), entry.errno, 'stat');
+      return;
+    }
+    const type = entry.stat.mode & S_IFMT;
+    if (this.#isIgnored(work, entry, type)) return;
+    if (type === S_IFDIR) this.#directory(work, entry);
+    else if (type === S_IFREG) this.#file(work, entry);
+    else if (type === S_IFLNK) this.#symlink(work, entry);
+    else this.#special(work, entry, type);
+  }
+
+  #isIgnored(work: Work, entry: ListedEntry, type: number): boolean {
+    const { scope } = work;
+    if (scope === undefined) return false;
+    const isDirectory = type === S_IFDIR;
+    const { size, dev } = entry.stat;
+    if (scope.reason(work.pathOf(entry.name), { isDirectory, size, dev }, this.#self.dev) === undefined) return false;
+    if (isDirectory) {
+      work.excludedDirs++;
+    } else {
+      work.excludedFiles++;
+      work.excludedBytes += size;
+    }
+    return true;
+  }
+
+  /** The rules of this directory: those of its ancestors, its own policy's, and those in its dot files. */
+  #enterScope(work: Work): void {
+    const { job, fd } = work;
+    if (job.ignore.length === 0 && job.ownIgnore === undefined) return;
+    let scope = IgnoreScope.none();
+    for (const level of job.ignore) scope = scope.enter(level.directory, level.policy, level.dotFileTexts);
+    const texts: string[] = [];
+    for (const name of scope.dotFilesOf(job.ownIgnore)) {
+      const text = readSmallFile(fd, name, MAX_DOT_FILE_BYTES);
+      if (text !== undefined) texts.push(Buffer.from(text).toString('utf8'));
+    }
+    const directory = job.path === '.' ? '' : job.path;
+    scope = scope.enter(directory, job.ownIgnore, texts);
+    work.levels = texts.length === 0 && job.ownIgnore === undefined ? job.ignore : [...job.ignore, { directory, policy: job.ownIgnore, dotFileTexts: texts }];
+    if (!scope.isEmpty) work.scope = scope;
+  }
+
+  #isCacheFolder(fd: number): boolean {
+    if (!this.#options.ignoreCacheDirs) return false;
+    const tag = readSmallFile(fd, 'CACHEDIR.TAG', 1024);
+    return tag !== undefined && Buffer.from(tag).toString('latin1').startsWith(CACHE_TAG_SIGNATURE);
+  }
+
+  #directory(work: Work, entry: ListedEntry): void {
+    const previous: string[] = [];
+    for (const directory of work.previous) {
+      const index = entry.isStandIn ? directory.findRaw(entry.nameBytes) : directory.find(entry.name);
+      const found = index < 0 ? undefined : directory.entry(index);
+      if (found?.type === 'd' && found.objectId !== '' && !previous.includes(found.objectId)) previous.push(found.objectId);
+    }
+    work.subdirectories.push({ name: entry.name, nameBytes: entry.nameBytes, previous });
+  }
+
+  /** The extra facts that an lstat and the attribute list tell of any entry. */
+  #extraOf(work: Work, entry: ListedEntry): { extra: EntryExtra | undefined; errno: number } {
+    const read = attributesOf(() => readXattrsAt(work.fd, entry.nameBytes));
+    const isLinked = entry.stat.nlink > 1;
+    if (read.attributes === undefined && !isLinked && !entry.isStandIn) return { extra: undefined, errno: read.errno };
+    const extra: EntryExtra = {
+      ...(entry.isStandIn ? { rawName: entry.nameBytes } : {}),
+      ...(isLinked ? { link: this.#linkGroup(work, entry.stat) } : {}),
+      ...(read.attributes === undefined ? {} : { xattrs: read.attributes }),
+    };
+    return { extra, errno: read.errno };
+  }
+
+  /** Not volatile: the same as long as it is the same file in the same place (docs/design/0001). */
+  #linkGroup(work: Work, stat: StatRecord): string {
+    return work.mountPath === '' ? inodeText(stat) : `${inodeText(stat)}@${work.mountPath}`;
+  }
+
+  #file(work: Work, entry: ListedEntry): void {
+    const { extra, errno } = this.#extraOf(work, entry);
+    if (errno === ENOENT) {
+      work.vanished.push(entry.name);
+      return;
+    }
+    if (errno !== 0) this.#recordFailure(work, work.pathOf(entry.name), errno, 'listxattr');
+    if (this.#reuse(work, entry, 'f', extra)) return;
+    if (entry.stat.size > this.#options.largeFileBytes) {
+      work.largeFiles.push({
+        position: work.texts.length,
+        name: entry.name,
+        nameBytes: entry.nameBytes,
+        facts: factsOf(entry.stat),
+        extra,
+      });
+      work.texts.push('');
+      return;
+    }
+    work.readFiles++;
+    const outcome = this.#deps.files.store({
+      directoryFd: work.fd,
+      name: entry.nameBytes,
+      listed: entry.stat,
+      compressor: compressorForFile(this.#options.compression, entry.name, entry.stat.size),
+      part: undefined,
+    });
+    this.#addStored(work, entry, extra, outcome);
+  }
+
+  #addStored(work: Work, entry: ListedEntry, extra: EntryExtra | undefined, outcome: StoreOutcome): void {
+    if (outcome.kind === 'stopped') throw new LaneStopped();
+    if (outcome.kind === 'vanished') {
+      work.vanished.push(entry.name);
+      return;
+    }
+    if (outcome.kind === 'failed') {
+      this.#recordFailure(work, work.pathOf(entry.name), outcome.errno, outcome.call);
+      return;
+    }
+    work.rereads += outcome.rereads;
+    // When the file was read again its facts are those of the accepted reading.
+    const stat = outcome.rereads > 0 ? this.#deps.files.after : entry.stat;
+    if (outcome.changed) work.changedPaths.push(work.pathOf(entry.name));
+    this.#addFile(work, entry, stat, {
+      objectId: outcome.objectId,
+      size: outcome.size,
+      extra: withFlags(extra, outcome.sparse, outcome.changed),
+    });
+    this.#deps.progress.file();
+  }
+
+  #addFile(
+    work: Work,
+    entry: ListedEntry,
+    stat: StatRecord,
+    stored: { objectId: ObjectId; size: number; extra: EntryExtra | undefined },
+  ): void {
+    work.files++;
+    work.bytes += stored.size;
+    work.summary.addFile(stored.size, stat.mtimeSeconds, stat.mtimeNanoseconds);
+    work.texts.push(
+      encodeEntry({
+        name: entry.name,
+        type: 'f',
+        mode: stat.mode & 0o7777,
+        size: stored.size,
+        mtimeSeconds: stat.mtimeSeconds,
+        mtimeNanos: stat.mtimeNanoseconds,
+        uid: stat.uid,
+        gid: stat.gid,
+        objectId: stored.objectId,
+        extra: stored.extra,
+      }),
+    );
+  }
+
+  /** True when a previous snapshot's object serves: nothing an lstat tells has changed, and its content is still stored. */
+  #reuse(work: Work, entry: ListedEntry, type: 'f' | 's', extra: EntryExtra | undefined): boolean {
+    const { stat } = entry;
+    for (const directory of work.previous) {
+      const index = entry.isStandIn ? directory.findRaw(entry.nameBytes) : directory.find(entry.name);
+      if (index < 0) continue;
+      const compared = {
+        type,
+        mode: stat.mode & 0o7777,
+        uid: stat.uid,
+        gid: stat.gid,
+        size: stat.size,
+        mtimeSeconds: stat.mtimeSeconds,
+        mtimeNanos: stat.mtimeNanoseconds,
+      };
+      if (!directory.isUnchanged(index, compared)) continue;
+      const { forceHashPercent } = this.#options;
+      if (forceHashPercent > 0 && this.#deps.roll() < forceHashPercent) return false;
+      const objectId = directory.objectId(index);
+      if (objectId === undefined || !this.#isStored(objectId)) continue;
+      if (type === 's') {
+        this.#addSymlink(work, entry, objectId, extra);
+      } else {
+        const wasSparse = directory.hasExtra(index) && directory.entry(index)?.extra?.sparse === true;
+        this.#addFile(work, entry, stat, { objectId, size: stat.size, extra: withFlags(extra, wasSparse, false) });
+      }
+      work.cachedFiles++;
+      this.#deps.progress.cachedFile(stat.size);
+      return true;
+    }
+    return false;
+  }
+
+  /** The object's first content is in the index and not marked deleted: maintenance has not begun to take it away. */
+  #isStored(objectId: ObjectId): boolean {
+    let id = objectId;
+    for (let index = indexObjectId(id); index !== undefined; index = indexObjectId(id)) id = index;
+    return this.#deps.indexSet().state(contentKey(objectIdParts(id).contentId as ContentId)) === 1;
+  }
+
+  #symlink(work: Work, entry: ListedEntry): void {
+    const { extra, errno } = this.#extraOf(work, entry);
+    if (errno === ENOENT) {
+      work.vanished.push(entry.name);
+      return;
+    }
+    if (errno !== 0) this.#recordFailure(work, work.pathOf(entry.name), errno, 'listxattr');
+    if (this.#reuse(work, entry, 's', extra)) return;
+    const target = readlinkat(work.fd, entry.nameBytes);
+    if (typeof target === 'number') {
+      if (target === -ENOENT) work.vanished.push(entry.name);
+      else this.#recordFailure(work, work.pathOf(entry.name), -target, 'readlink');
+      return;
+    }
+    entry.stat.size = target.length;
+    this.#addSymlink(work, entry, writeObject(this.#deps.sink, target), extra);
+    this.#deps.progress.file();
+  }
+
+  #addSymlink(work: Work, entry: ListedEntry, objectId: ObjectId, extra: EntryExtra | undefined): void {
+    const { stat } = entry;
+    work.links++;
+    work.summary.addSymlink(stat.mtimeSeconds, stat.mtimeNanoseconds);
+    work.texts.push(
+      encodeEntry({
+        name: entry.name,
+        type: 's',
+        mode: stat.mode & 0o7777,
+        size: stat.size,
+        mtimeSeconds: stat.mtimeSeconds,
+        mtimeNanos: stat.mtimeNanoseconds,
+        uid: stat.uid,
+        gid: stat.gid,
+        objectId,
+        extra,
+      }),
+    );
+  }
+
+  /** FIFOs, sockets and devices are empty files to kopia, and say in the extra member what they are. */
+  #special(work: Work, entry: ListedEntry, type: number): void {
+    const special = SPECIAL_TYPES[type];
+    if (special === undefined) {
+      this.#recordFailure(work, work.pathOf(entry.name), 0, `unknown file type 0${type.toString(8)}`);
+      return;
+    }
+    const { extra, errno } = this.#extraOf(work, entry);
+    if (errno === ENOENT) {
+      work.vanished.push(entry.name);
+      return;
+    }
+    if (errno !== 0) this.#recordFailure(work, work.pathOf(entry.name), errno, 'listxattr');
+    this.#emptyObject ??= writeObject(this.#deps.sink, new Uint8Array(0));
+    const { rdevMajor, rdevMinor } = entry.stat;
+    const isDevice = special === 'char' || special === 'block';
+    this.#addFile(work, entry, entry.stat, {
+      objectId: this.#emptyObject,
+      size: 0,
+      extra: { ...extra, special: { type: special, major: isDevice ? rdevMajor : 0, minor: isDevice ? rdevMinor : 0 } },
+    });
+    this.#deps.progress.file();
+  }
+
+  #recordFailure(work: Work, path: string, errno: number, call: string): void {
+    const code = errno === 0 ? 'UNSUPPORTED' : errnoName(errno);
+    work.failed.push({ path, code, message: errno === 0 ? call : `${call}: ${code}` });
+    this.#deps.progress.error();
+  }
+}
+
+/** Attributes, or the errno of the failure to read them. */
+function attributesOf(read: () => readonly Xattr[] | undefined): { attributes: readonly Xattr[] | undefined; errno: number } {
+  try {
+    return { attributes: read(), errno: 0 };
+  } catch (error) {
+    if (error instanceof PosixError) return { attributes: undefined, errno: error.errno };
+    throw error;
+  }
+}
+
+/** The start of a file that holds rules or a tag; undefined when it is missing or no regular file. */
+function readSmallFile(directoryFd: number, name: string, limitBytes: number): Uint8Array | undefined {
+  const fd = openForReading(directoryFd, name, -1);
+  if (fd < 0) return undefined;
+  try {
+    const bytes = new Uint8Array(limitBytes);
+    const length = readFully(fd, bytes, 0, limitBytes, 0);
+    return length < 0 ? undefined : bytes.subarray(0, length);
+  } finally {
+    close(fd);
+  }
+}
+
+function withFlags(extra: EntryExtra | undefined, sparse: boolean, changed: boolean): EntryExtra | undefined {
+  if (!sparse && !changed) return extra;
+  return { ...extra, ...(sparse ? { sparse } : {}), ...(changed ? { changed } : {}) };
+}

@@ -1,0 +1,164 @@
+// Stores the data of one regular file as an object: open without following anything, read once from start to end into
+// the splitter's window, skip holes, and say whether the file stood still meanwhile. A file that moved is read again, a
+// bounded number of times; then it is stored as it was read and marked `changed`.
+import { close, ENOENT, fstat, lseek, readInto, SEEK_DATA, SEEK_HOLE, sameVersion, StatRecord } from '../posix/libc.ts';
+import { type IndirectEntry, type ObjectId, ObjectWriter } from '../../repo-format/index.ts';
+import { FILE_REPLACED, openFileAt } from '../source/file-opener.ts';
+import { mayHaveHoles } from '../source/holes.ts';
+import type { LaneProgress } from './progress.ts';
+
+export interface StoreRequest {
+  readonly directoryFd: number;
+  readonly name: Uint8Array;
+  /** What the listing said of the file. */
+  readonly listed: StatRecord;
+  readonly compressor: string;
+  /** One part of a large file; the whole file when undefined. */
+  readonly part: { readonly offset: number; readonly length: number | undefined } | undefined;
+}
+
+export type StoreOutcome =
+  | {
+      readonly kind: 'stored';
+      readonly objectId: ObjectId;
+      /** Pieces of a part, in place of `objectId`'s index object. */
+      readonly pieces: readonly IndirectEntry[] | undefined;
+      readonly size: number;
+      readonly sparse: boolean;
+      readonly changed: boolean;
+      readonly rereads: number;
+    }
+  | { readonly kind: 'failed'; readonly errno: number; readonly call: string }
+  | { readonly kind: 'vanished' }
+  | { readonly kind: 'stopped' };
+
+interface ReadOutcome {
+  readonly errno: number;
+  readonly sparse: boolean;
+  readonly stopped: boolean;
+}
+
+export class FileStore {
+  readonly #writer: ObjectWriter;
+  readonly #readBytes: number;
+  readonly #maxRereads: number;
+  readonly #metadataCompressor: string;
+  readonly #progress: LaneProgress;
+  readonly #isStopped: () => boolean;
+  readonly #before = new StatRecord();
+  /** Facts of the file as of the last, accepted reading. */
+  readonly after = new StatRecord();
+
+  constructor(
+    options: { readBytes: number; maxRereads: number; metadataCompressor: string },
+    deps: { writer: ObjectWriter; progress: LaneProgress; isStopped: () => boolean },
+  ) {
+    this.#writer = deps.writer;
+    this.#readBytes = options.readBytes;
+    this.#maxRereads = options.maxRereads;
+    this.#metadataCompressor = options.metadataCompressor;
+    this.#progress = deps.progress;
+    this.#isStopped = deps.isStopped;
+  }
+
+  store(request: StoreRequest): StoreOutcome {
+    const fd = openFileAt(request.directoryFd, request.name, request.listed, this.#before);
+    // Gone, or something else was put in its place since the listing: what was listed is not there any more.
+    if (fd === -ENOENT || fd === FILE_REPLACED) return { kind: 'vanished' };
+    if (fd < 0) return { kind: 'failed', errno: -fd, call: 'open' };
+    try {
+      return this.#storeOpen(fd, request);
+    } finally {
+      close(fd);
+    }
+  }
+
+  #storeOpen(fd: number, request: StoreRequest): StoreOutcome {
+    const before = this.#before;
+    for (let rereads = 0; ; rereads++) {
+      this.#writer.reset({ compressor: request.compressor, metadataCompressor: this.#metadataCompressor });
+      const read = this.#read(fd, before, request.part);
+      if (read.stopped) return { kind: 'stopped' };
+      if (read.errno !== 0) return { kind: 'failed', errno: read.errno, call: 'read' };
+      const again = fstat(fd, this.after);
+      if (again < 0) return { kind: 'failed', errno: -again, call: 'fstat' };
+      const size = this.#writer.length;
+      const steady = sameVersion(before, this.after) && (request.part !== undefined || size === before.size);
+      if (!steady && rereads < this.#maxRereads) {
+        before.assign(this.after);
+        continue;
+      }
+      const stored = { size, sparse: read.sparse, changed: !steady, rereads };
+      if (request.part === undefined) return { kind: 'stored', objectId: this.#writer.result(), pieces: undefined, ...stored };
+      return { kind: 'stored', objectId: '' as ObjectId, pieces: this.#writer.resultPieces(), ...stored };
+    }
+  }
+
+  #read(fd: number, stat: StatRecord, part: StoreRequest['part']): ReadOutcome {
+    const from = part?.offset ?? 0;
+    const to = part?.length === undefined ? Number.POSITIVE_INFINITY : from + part.length;
+    // A file with fewer blocks than its size needs has holes, or is compressed by its file system: ask where.
+    if (!mayHaveHoles(stat)) return this.#readExtent(fd, from, to, false);
+    return this.#readSparse(fd, from, Math.min(to, stat.size), to);
+  }
+
+  #readSparse(fd: number, from: number, size: number, to: number): ReadOutcome {
+    let sparse = false;
+    let at = from;
+    while (at < size) {
+      let data = lseek(fd, at, SEEK_DATA);
+      // ENXIO: nothing but hole up to the end. Any other failure: read everything, holes read as zeros.
+      if (data < 0) data = lseek(fd, 0, SEEK_HOLE) < 0 ? at : size;
+      data = Math.min(data, size);
+      if (data > at) {
+        sparse = true;
+        if (!this.#feedZeros(data - at)) return { errno: 0, sparse, stopped: true };
+        at = data;
+        continue;
+      }
+      const hole = lseek(fd, at, SEEK_HOLE);
+      const end = hole <= at ? size : Math.min(hole, size);
+      const read = this.#readExtent(fd, at, end, sparse);
+      if (read.errno !== 0 || read.stopped) return read;
+      if (this.#writer.length < end - from) return { errno: 0, sparse, stopped: false };
+      at = end;
+    }
+    // The file may have grown since it was looked at.
+    return size < to ? this.#readExtent(fd, size, to, sparse) : { errno: 0, sparse, stopped: false };
+  }
+
+  #readExtent(fd: number, from: number, to: number, sparse: boolean): ReadOutcome {
+    const writer = this.#writer;
+    const window = writer.splitter.window;
+    for (let at = from; at < to; ) {
+      const offset = writer.reserve(this.#readBytes);
+      const wanted = Math.min(this.#readBytes, writer.writable, to - at);
+      const count = readInto(fd, window, offset, wanted, at);
+      if (count < 0) return { errno: -count, sparse, stopped: false };
+      if (count > 0) {
+        writer.advance(count);
+        this.#progress.read(count);
+        at += count;
+      }
+      // A regular file answers short only at its end.
+      if (count < wanted) break;
+      if (this.#isStopped()) return { errno: 0, sparse, stopped: true };
+    }
+    return { errno: 0, sparse, stopped: false };
+  }
+
+  /** Feeds the zeros of a hole without reading them. False when told to stop. */
+  #feedZeros(length: number): boolean {
+    const writer = this.#writer;
+    const window = writer.splitter.window;
+    for (let left = length; left > 0; ) {
+      const offset = writer.reserve(this.#readBytes);
+      const count = Math.min(this.#readBytes, writer.writable, left);
+      window.fill(0, offset, offset + count);
+      writer.advance(count);
+      left -= count;
+      if (this.#isStopped()) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,195 @@
+// The main thread's side of the backup lanes: starts them, keeps each supplied with work, collects results and packs, and
+// holds them still for a flush. One failed lane fails the upload: what it claimed to be storing may not be stored.
+import { Worker } from 'node:worker_threads';
+import { deserializeError, WindlassError } from '../../base/errors.ts';
+import type { ContentWriterStats, StagedPack } from '../../repo-format/index.ts';
+import type { FromLane, LaneInit, LaneJob, LaneResult, ToLane } from './lane-protocol.ts';
+
+/** Messages a lane may hold: one being worked on, one waiting, so that it never idles for the main thread. */
+const MESSAGES_PER_LANE = 2;
+
+export interface LanePoolHandlers {
+  /** The next jobs for an idle lane; empty when there are none now. */
+  nextJobs(): readonly LaneJob[];
+  onResult(result: LaneResult): void;
+  onPack(pack: StagedPack): void;
+}
+
+export interface FinishedLanes {
+  readonly tails: readonly StagedPack[];
+  readonly stats: ContentWriterStats;
+}
+
+/** Memory limits of a lane's JavaScript heap; file data and packs live outside of it. */
+const LANE_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 512 };
+
+interface LaneState {
+  readonly worker: Worker;
+  outstanding: number;
+  exited: boolean;
+}
+
+export class LanePool {
+  readonly #lanes: LaneState[] = [];
+  readonly #handlers: LanePoolHandlers;
+  #failure: Error | undefined;
+  #paused = false;
+  #waiters: (() => void)[] = [];
+  #finishing: { tails: StagedPack[]; stats: ContentWriterStats; left: number } | undefined;
+
+  private constructor(handlers: LanePoolHandlers) {
+    this.#handlers = handlers;
+  }
+
+  static start(inits: readonly LaneInit[], handlers: LanePoolHandlers): LanePool {
+    const pool = new LanePool(handlers);
+    for (const init of inits) pool.#add(init);
+    return pool;
+  }
+
+  #add(init: LaneInit): void {
+    const worker = new Worker(new URL('./backup-lane.ts', import.meta.url), {
+      workerData: init,
+      resourceLimits: LANE_LIMITS,
+      stdin: false,
+    });
+    const lane: LaneState = { worker, outstanding: 0, exited: false };
+    this.#lanes.push(lane);
+    worker.on('message', (message: FromLane) => this.#receive(lane, message));
+    worker.on('error', (error) => this.#fail(error));
+    worker.on('exit', () => {
+      lane.exited = true;
+      if (lane.outstanding > 0) this.#fail(new WindlassError('a backup lane ended unexpectedly', { code: 'LANE_FAILED' }));
+      this.#wake();
+    });
+  }
+
+  /** Offers work to every lane that has room for it. */
+  supply(): void {
+    if (this.#paused || this.#failure !== undefined) return;
+    for (let round = 0; round < MESSAGES_PER_LANE; round++) {
+      for (const lane of this.#lanes) {
+        if (lane.outstanding > round) continue;
+        const jobs = this.#handlers.nextJobs();
+        if (jobs.length === 0) return;
+        lane.outstanding++;
+        this.#send(lane, { type: 'jobs', jobs });
+      }
+    }
+  }
+
+  /** Resolves when no lane has anything outstanding; rejects with the first failure of any. */
+  async idle(): Promise<void> {
+    while (this.#failure === undefined && this.#lanes.some((lane) => lane.outstanding > 0)) {
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Gives out no more work until {@link resume}; resolves when the lanes stand still. */
+  async pause(): Promise<void> {
+    this.#paused = true;
+    await this.idle();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.supply();
+  }
+
+  /** Takes the unfinished packs of all lanes, which must be idle. */
+  async finishPacks(): Promise<FinishedLanes> {
+    const stats: ContentWriterStats = { hashedBytes: 0, hashedContents: 0, newContents: 0, newBytes: 0, packedBytes: 0 };
+    const finishing = { tails: [] as StagedPack[], stats, left: this.#lanes.length };
+    this.#finishing = finishing;
+    for (const lane of this.#lanes) {
+      lane.outstanding++;
+      this.#send(lane, { type: 'finish' });
+    }
+    await this.idle();
+    this.#finishing = undefined;
+    return { tails: finishing.tails, stats };
+  }
+
+  /** After a failure or a stop: waits a moment for lanes to come to rest, then takes what packs they have. */
+  async settle(graceMs = 700): Promise<FinishedLanes | undefined> {
+    this.#paused = true;
+    const deadline = performance.now() + graceMs;
+    while (this.#lanes.some((lane) => lane.outstanding > 0 && !lane.exited)) {
+      if (performance.now() > deadline) return undefined;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    this.#failure = undefined;
+    return this.finishPacks();
+  }
+
+  broadcast(message: ToLane): void {
+    for (const lane of this.#lanes) this.#send(lane, message);
+  }
+
+  /** Ends the lanes. Those that hang in a system call are ended by force after `graceMs`. */
+  async close(graceMs = 1000): Promise<void> {
+    await Promise.all(
+      this.#lanes.map(async ({ worker, exited }) => {
+        if (exited) return;
+        const gone = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+        worker.postMessage({ type: 'exit' } satisfies ToLane);
+        const timer = setTimeout(() => void worker.terminate(), graceMs);
+        await gone;
+        clearTimeout(timer);
+      }),
+    );
+  }
+
+  #send(lane: LaneState, message: ToLane): void {
+    if (!lane.exited) lane.worker.postMessage(message);
+  }
+
+  #receive(lane: LaneState, message: FromLane): void {
+    switch (message.type) {
+      case 'ready':
+        return;
+      case 'pack':
+        this.#handlers.onPack(message.pack);
+        return;
+      case 'results':
+        lane.outstanding--;
+        for (const result of message.results) this.#handlers.onResult(result);
+        this.supply();
+        break;
+      case 'finished':
+        lane.outstanding--;
+        this.#collect(message.tails, message.stats);
+        break;
+      case 'stopped':
+        lane.outstanding--;
+        this.#fail(new DOMException('the backup was stopped', 'AbortError'));
+        break;
+      case 'error':
+        lane.outstanding--;
+        this.#fail(deserializeError(message.error));
+        break;
+    }
+    this.#wake();
+  }
+
+  #collect(tails: readonly StagedPack[], stats: ContentWriterStats): void {
+    const finishing = this.#finishing;
+    if (finishing === undefined) return;
+    finishing.tails.push(...tails);
+    finishing.stats.hashedBytes += stats.hashedBytes;
+    finishing.stats.hashedContents += stats.hashedContents;
+    finishing.stats.newContents += stats.newContents;
+    finishing.stats.newBytes += stats.newBytes;
+    finishing.stats.packedBytes += stats.packedBytes;
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+}

@@ -1,0 +1,205 @@
+// What the main thread and the lanes say to each other. One message carries a batch of directories or one large file;
+// nothing crosses threads per content. Everything here is plain, structured-cloneable data.
+import type { SerializedError } from '../../base/errors.ts';
+import type {
+  CompressionPolicy,
+  ContentWriterSpec,
+  ContentWriterStats,
+  DirectorySummary,
+  EntryExtra,
+  IndexSetData,
+  IndirectEntry,
+  LaneReaderData,
+  NewContentsData,
+  SessionId,
+  StagedPack,
+} from '../../repo-format/index.ts';
+import type { IgnorePolicy } from '../source/ignore-rules.ts';
+
+export interface LaneOptions {
+  readonly splitterName: string;
+  readonly metadataCompressor: string;
+  readonly compression: CompressionPolicy;
+  /** Files larger than this become jobs of their own, so that another lane can take them. */
+  readonly largeFileBytes: number;
+  /** How often a file that changes while it is read is read again before it is stored as `changed`. */
+  readonly maxRereads: number;
+  /** Chance in percent that an unchanged file is read all the same. */
+  readonly forceHashPercent: number;
+  /** True when folders with a valid CACHEDIR.TAG are stored empty, because a stored policy says so. */
+  readonly ignoreCacheDirs: boolean;
+  /** Bytes of file data read ahead of the splitter. */
+  readonly readBytes: number;
+}
+
+export interface LaneInit {
+  readonly writer: ContentWriterSpec;
+  readonly reader: LaneReaderData;
+  readonly newContents: NewContentsData;
+  readonly sessionId: SessionId;
+  readonly options: LaneOptions;
+  /** Int32: [0] is set to 1 to make lanes stop at the next file or buffer. */
+  readonly control: SharedArrayBuffer;
+  /** Float64 per lane, see progress.ts. */
+  readonly progress: SharedArrayBuffer;
+  readonly laneNumber: number;
+}
+
+/** Facts of a file or directory as `statx` told them; numbers only. */
+export interface EntryFacts {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly mtimeSeconds: number;
+  readonly mtimeNanos: number;
+  readonly ctimeSeconds: number;
+  readonly ctimeNanos: number;
+  readonly ino: number;
+  readonly dev: number;
+}
+
+/** Rules of one directory on the way down; a scope is made of all of them (see `ignore-rules.ts`). */
+export interface IgnoreLevel {
+  /** '' for the root, else relative to it. */
+  readonly directory: string;
+  readonly policy: IgnorePolicy | undefined;
+  readonly dotFileTexts: readonly string[];
+}
+
+export interface DirectoryJob {
+  readonly kind: 'directory';
+  readonly id: number;
+  /** An open descriptor of the parent; with `name` undefined, of the directory itself. */
+  readonly parentFd: number;
+  readonly name: Uint8Array | undefined;
+  /** For messages: relative to the root, `.` for the root itself. */
+  readonly path: string;
+  /** Directory objects of previous snapshots, best first. */
+  readonly previous: readonly string[];
+  /** Path of the mount the parent lies in, relative to the root; '' for the root's own. */
+  readonly mountPath: string;
+  readonly parentDevice: number;
+  /** Empty when nothing is to be left out. */
+  readonly ignore: readonly IgnoreLevel[];
+  /** The policy stored for exactly this directory, when there is one. */
+  readonly ownIgnore: IgnorePolicy | undefined;
+}
+
+export interface FileJob {
+  readonly kind: 'file';
+  readonly id: number;
+  readonly directoryFd: number;
+  readonly name: Uint8Array;
+  readonly path: string;
+  readonly facts: EntryFacts;
+  /** Set for one part of a file that is stored in parts (snapshots §5.4); the last part reads to the end. */
+  readonly part: { readonly offset: number; readonly length: number | undefined } | undefined;
+}
+
+export type LaneJob = DirectoryJob | FileJob;
+
+export type ToLane =
+  | { readonly type: 'jobs'; readonly jobs: readonly LaneJob[] }
+  | {
+      readonly type: 'known';
+      readonly index: IndexSetData;
+      readonly newContents: NewContentsData;
+      readonly sessionId: SessionId;
+    }
+  | { readonly type: 'finish' }
+  | { readonly type: 'exit' };
+
+export interface FailedPath {
+  readonly path: string;
+  /** errno name, e.g. `EACCES`, or the code of a typed error. */
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A file that was not stored by the lane that listed it, because it is large. */
+export interface LargeFile {
+  /** Where its entry belongs among `otherTexts`. */
+  readonly position: number;
+  readonly name: string;
+  readonly nameBytes: Uint8Array;
+  readonly facts: EntryFacts;
+  readonly extra: EntryExtra | undefined;
+}
+
+export interface Subdirectory {
+  readonly name: string;
+  readonly nameBytes: Uint8Array;
+  readonly previous: readonly string[];
+}
+
+/** Counters of one directory without what is below it. */
+export interface DirectoryCounts {
+  readonly files: number;
+  readonly cachedFiles: number;
+  readonly readFiles: number;
+  readonly bytes: number;
+  readonly excludedFiles: number;
+  readonly excludedDirs: number;
+  readonly excludedBytes: number;
+  readonly changed: number;
+  readonly vanished: readonly string[];
+  readonly rereads: number;
+}
+
+export interface DirectoryResult {
+  readonly kind: 'directory';
+  readonly id: number;
+  readonly facts: EntryFacts;
+  readonly failed: readonly FailedPath[];
+  readonly counts: DirectoryCounts;
+  /** Paths of files that kept changing. */
+  readonly changedPaths: readonly string[];
+  /** Set when the directory object is written already: it has neither sub-directories nor large files. */
+  readonly done: { readonly objectId: string; readonly summary: DirectorySummary } | undefined;
+  /** Otherwise what the main thread needs to write it. */
+  readonly open: OpenDirectory | undefined;
+}
+
+export interface OpenDirectory {
+  readonly fd: number;
+  readonly mountPath: string;
+  readonly subdirectories: readonly Subdirectory[];
+  readonly largeFiles: readonly LargeFile[];
+  /** Encoded entries that are not directories, in order; '' where a large file belongs. */
+  readonly otherTexts: readonly string[];
+  /** Files and symlinks stored by the lane, without failures. */
+  readonly summary: DirectorySummary;
+  readonly xattrs: EntryExtra['xattrs'];
+  /** What this directory adds to the rules of those below it. */
+  readonly ignore: readonly IgnoreLevel[];
+}
+
+export interface FileResult {
+  readonly kind: 'file';
+  readonly id: number;
+  /** Undefined when the file could not be stored; then `failed` or `vanished` says why. */
+  readonly stored:
+    | { readonly objectId: string; readonly pieces: readonly IndirectEntry[] | undefined; readonly facts: EntryFacts; readonly sparse: boolean; readonly changed: boolean; readonly rereads: number }
+    | undefined;
+  readonly failed: FailedPath | undefined;
+  readonly vanished: boolean;
+}
+
+/** A directory that could not be opened or listed at all. */
+export interface DirectoryFailure {
+  readonly kind: 'failed-directory';
+  readonly id: number;
+  readonly failed: FailedPath;
+  readonly vanished: boolean;
+}
+
+export type LaneResult = DirectoryResult | DirectoryFailure | FileResult;
+
+export type FromLane =
+  | { readonly type: 'ready' }
+  | { readonly type: 'results'; readonly results: readonly LaneResult[] }
+  | { readonly type: 'pack'; readonly pack: StagedPack }
+  | { readonly type: 'finished'; readonly tails: readonly StagedPack[]; readonly stats: ContentWriterStats }
+  | { readonly type: 'stopped' }
+  | { readonly type: 'error'; readonly error: SerializedError };

@@ -1,0 +1,519 @@
+// Walks a tree through the lanes: hands out directories depth first and large files before anything else, puts finished
+// directories together bottom-up, and stops everything for a checkpoint. Holds one node for each directory on the way
+// down, never the tree.
+import { availableParallelism } from 'node:os';
+import { WindlassError } from '../../base/errors.ts';
+import { type ChunkSink, DIRECTORY_PREFIX, encodeEntry, type EntryExtra, type IndirectEntry, type ObjectId, type Policy, type PolicyNode, writeConcatenation, writeObject } from '../../repo-format/index.ts';
+import type { IgnorePolicy } from '../source/ignore-rules.ts';
+import { openFileLimit } from '../posix/libc.ts';
+import { DirectoryNode, type FinishedDirectory } from './directory-node.ts';
+import type { DirectoryFailure, DirectoryResult, EntryFacts, FailedPath, FileResult, LaneJob, LaneResult, LargeFile } from './lane-protocol.ts';
+
+export interface TreeRoot {
+  /** An open directory; owned by the upload from now on. */
+  readonly fd: number;
+  /** Root directory objects of previous snapshots. */
+  readonly previous: readonly string[];
+  readonly policies: PolicyNode;
+  /** What to leave out, from stored policies and the caller; undefined for nothing. */
+  readonly ignore: IgnorePolicy | undefined;
+}
+
+export interface TreeUploadOptions {
+  readonly lanes: number;
+  readonly metadataCompressor: string;
+  /** Files above this many bytes are stored in parts of this size (snapshots §5.4); undefined for never. */
+  readonly partBytes: number | undefined;
+  readonly failFast: boolean;
+  /** Failures after which the upload gives up; undefined for never. */
+  readonly maxErrors: number | undefined;
+}
+
+/** What happened, over the whole tree. */
+export interface TreeTotals {
+  files: number;
+  cachedFiles: number;
+  readFiles: number;
+  bytes: number;
+  directories: number;
+  excludedFiles: number;
+  excludedDirs: number;
+  excludedBytes: number;
+  changed: number;
+  vanished: number;
+  rereads: number;
+  readonly errors: FailedPath[];
+  readonly changedPaths: string[];
+  readonly vanishedPaths: string[];
+}
+
+/** Paths named in the report; the counts are exact however many there are. */
+const MAX_NAMED_PATHS = 1000;
+/** Directories in one message: small trees stay spread over the lanes, large ones cost few messages. */
+const MAX_BATCH = 32;
+
+interface DirectoryTask {
+  readonly node: DirectoryNode;
+  readonly previous: readonly string[];
+}
+
+interface LateFileState {
+  readonly node: DirectoryNode;
+  readonly file: LargeFile;
+  readonly path: string;
+  partsLeft: number;
+  readonly parts: (readonly IndirectEntry[])[];
+  stored: NonNullable<FileResult['stored']> | undefined;
+  changed: boolean;
+  sparse: boolean;
+  size: number;
+  failed: FailedPath | undefined;
+  vanished: boolean;
+}
+
+interface FileTask {
+  readonly state: LateFileState;
+  readonly partNumber: number;
+  readonly part: { readonly offset: number; readonly length: number | undefined } | undefined;
+}
+
+type InFlight = { readonly kind: 'directory'; readonly task: DirectoryTask } | { readonly kind: 'file'; readonly task: FileTask };
+
+export class TreeUpload {
+  readonly totals: TreeTotals = {
+    files: 0,
+    cachedFiles: 0,
+    readFiles: 0,
+    bytes: 0,
+    directories: 0,
+    excludedFiles: 0,
+    excludedDirs: 0,
+    excludedBytes: 0,
+    changed: 0,
+    vanished: 0,
+    rereads: 0,
+    errors: [],
+    changedPaths: [],
+    vanishedPaths: [],
+  };
+  root: FinishedDirectory | undefined;
+  /** Why the tree cannot be finished; set once. */
+  failure: Error | undefined;
+  readonly #options: TreeUploadOptions;
+  readonly #sink: ChunkSink;
+  readonly #rootNode: DirectoryNode;
+  readonly #directories: DirectoryTask[] = [];
+  readonly #files: FileTask[] = [];
+  readonly #inFlight = new Map<number, InFlight>();
+  /** Nodes with a descriptor, oldest first. */
+  readonly #open = new Set<DirectoryNode>();
+  readonly #active = new Set<DirectoryNode>();
+  readonly #fdLimit: number;
+  #nextId = 1;
+
+  constructor(root: TreeRoot, options: TreeUploadOptions, sink: ChunkSink) {
+    this.#options = options;
+    this.#sink = sink;
+    // Descriptors are also needed by lanes, packs and whatever else the process does.
+    this.#fdLimit = Math.max(64, Math.min(4096, Math.floor(openFileLimit() / 4)));
+    this.#rootNode = new DirectoryNode(undefined, '', undefined, '.');
+    this.#rootNode.fd = root.fd;
+    this.#rootNode.policies = root.policies;
+    this.#rootNode.ownIgnore = root.ignore;
+    this.#directories.push({ node: this.#rootNode, previous: root.previous });
+  }
+
+  get isDone(): boolean {
+    return this.root !== undefined || this.failure !== undefined;
+  }
+
+  /** Work for one lane: a large file alone, or some directories from the deepest end. */
+  nextJobs(): LaneJob[] {
+    if (this.failure !== undefined) return [];
+    for (let file = this.#files.shift(); file !== undefined; file = this.#files.shift()) {
+      const job = this.#fileJob(file);
+      if (job !== undefined) return [job];
+    }
+    const fair = Math.ceil(this.#directories.length / (this.#options.lanes * 4));
+    const jobs: LaneJob[] = [];
+    while (jobs.length < Math.min(Math.max(1, fair), MAX_BATCH)) {
+      const task = this.#directories.pop();
+      if (task === undefined) break;
+      const job = this.#directoryJob(task);
+      if (job !== undefined) jobs.push(job);
+    }
+    return jobs;
+  }
+
+  #directoryJob(task: DirectoryTask): LaneJob | undefined {
+    const { node, previous } = task;
+    const id = this.#nextId++;
+    const { parent, nameBytes } = node;
+    if (parent === undefined || nameBytes === undefined) {
+      this.#inFlight.set(id, { kind: 'directory', task });
+      const { ownIgnore } = node;
+      return { kind: 'directory', id, parentFd: node.fd, name: undefined, path: '.', previous, mountPath: '', parentDevice: 0, ignore: [], ownIgnore };
+    }
+    const parentFd = this.#useFd(parent, node.path);
+    if (parentFd === undefined) {
+      parent.unopened--;
+      this.#childDone(parent, undefined);
+      return undefined;
+    }
+    this.#inFlight.set(id, { kind: 'directory', task });
+    return {
+      kind: 'directory',
+      id,
+      parentFd,
+      name: nameBytes,
+      path: node.path,
+      previous,
+      mountPath: parent.mountPath,
+      parentDevice: parent.facts?.dev ?? 0,
+      ignore: parent.ignore,
+      ownIgnore: node.ownIgnore,
+    };
+  }
+
+  #fileJob(task: FileTask): LaneJob | undefined {
+    const { node, file, path } = task.state;
+    const directoryFd = this.#useFd(node, path);
+    if (directoryFd === undefined) {
+      node.unopened--;
+      this.#partDone(task.state, task.part !== undefined);
+      return undefined;
+    }
+    const id = this.#nextId++;
+    this.#inFlight.set(id, { kind: 'file', task });
+    return { kind: 'file', id, directoryFd, name: file.nameBytes, path, facts: file.facts, part: task.part };
+  }
+
+  /** The node's descriptor, opened again if it had to be closed; undefined, with the failure recorded, when it is gone. */
+  #useFd(node: DirectoryNode, forPath: string): number | undefined {
+    try {
+      const fd = node.openFd();
+      node.inUse++;
+      for (let at: DirectoryNode | undefined = node; at !== undefined; at = at.parent) if (at.fd >= 0) this.#open.add(at);
+      this.#limitDescriptors(node);
+      return fd;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#fail(node, { path: forPath, code: 'SOURCE_CHANGED', message });
+      return undefined;
+    }
+  }
+
+  #limitDescriptors(keep: DirectoryNode): void {
+    if (this.#open.size <= this.#fdLimit) return;
+    for (const node of this.#open) {
+      if (this.#open.size <= this.#fdLimit / 2) return;
+      if (node === keep || node === this.#rootNode || node.inUse > 0) continue;
+      node.closeFd();
+      this.#open.delete(node);
+    }
+  }
+
+  #releaseFd(node: DirectoryNode): void {
+    node.inUse--;
+    node.unopened--;
+    if (node.unopened > 0 || node === this.#rootNode) return;
+    node.closeFd();
+    this.#open.delete(node);
+  }
+
+  onResult(result: LaneResult): void {
+    const flight = this.#inFlight.get(result.id);
+    this.#inFlight.delete(result.id);
+    if (flight === undefined) return;
+    if (result.kind === 'file') {
+      if (flight.kind === 'file') this.#onFile(flight.task, result);
+    } else if (flight.kind === 'directory') {
+      this.#onDirectory(flight.task, result);
+    }
+  }
+
+  #onDirectory(task: DirectoryTask, result: DirectoryResult | DirectoryFailure): void {
+    const { node } = task;
+    const { parent } = node;
+    if (parent !== undefined) this.#releaseFd(parent);
+    if (result.kind === 'failed-directory') {
+      this.#onDirectoryFailure(node, result);
+      return;
+    }
+    this.totals.directories++;
+    this.#count(result);
+    node.facts = result.facts;
+    node.addCounts(result.counts);
+    for (const failed of result.failed) this.#reportError(failed);
+    if (result.done !== undefined) {
+      const { objectId, summary } = result.done;
+      this.#finished(node, { objectId: objectId as ObjectId, summary, facts: result.facts });
+      return;
+    }
+    node.failed.push(...result.failed);
+    const { open } = result;
+    if (open === undefined) return;
+    node.mountPath = open.mountPath;
+    node.xattrs = open.xattrs;
+    node.ignore = open.ignore;
+    node.otherTexts = [...open.otherTexts];
+    node.ownSummary = open.summary;
+    node.pending = open.subdirectories.length + open.largeFiles.length;
+    node.unopened = open.subdirectories.length;
+    if (node === this.#rootNode) node.closeFd();
+    node.fd = open.fd;
+    this.#open.add(node);
+    this.#active.add(node);
+    for (const file of open.largeFiles) this.#addLargeFile(node, file);
+    // Pushed last to first: the stack then yields them in order.
+    for (let i = open.subdirectories.length - 1; i >= 0; i--) {
+      const sub = open.subdirectories[i];
+      if (sub === undefined) continue;
+      const path = node.path === '.' ? sub.name : `${node.path}/${sub.name}`;
+      const child = new DirectoryNode(node, sub.name, sub.nameBytes, path);
+      child.policies = node.policies.child(sub.name);
+      child.ownIgnore = child.policies === node.policies ? undefined : ignorePolicyOf(child.policies.policy);
+      this.#directories.push({ node: child, previous: sub.previous });
+    }
+  }
+
+  #count({ counts, changedPaths, failed }: DirectoryResult): void {
+    const { totals } = this;
+    totals.files += counts.files;
+    totals.cachedFiles += counts.cachedFiles;
+    totals.readFiles += counts.readFiles;
+    totals.bytes += counts.bytes;
+    totals.excludedFiles += counts.excludedFiles;
+    totals.excludedDirs += counts.excludedDirs;
+    totals.excludedBytes += counts.excludedBytes;
+    totals.changed += counts.changed;
+    totals.vanished += counts.vanished.length;
+    totals.rereads += counts.rereads;
+    name(totals.changedPaths, changedPaths);
+    name(totals.vanishedPaths, counts.vanished);
+    void failed;
+  }
+
+  #onDirectoryFailure(node: DirectoryNode, result: DirectoryFailure): void {
+    const { parent } = node;
+    if (parent === undefined) {
+      this.failure ??= new WindlassError(`cannot back up the source: ${result.failed.message}`, {
+        code: 'SOURCE_UNREADABLE',
+        context: { errno: result.failed.code },
+      });
+      return;
+    }
+    if (result.vanished) {
+      parent.vanished.push(node.name);
+      this.totals.vanished++;
+      name(this.totals.vanishedPaths, [node.path]);
+    } else {
+      this.#fail(parent, result.failed);
+    }
+    this.#childDone(parent, undefined);
+  }
+
+  #addLargeFile(node: DirectoryNode, file: LargeFile): void {
+    const { partBytes } = this.#options;
+    const path = node.path === '.' ? file.name : `${node.path}/${file.name}`;
+    const state: LateFileState = {
+      node,
+      file,
+      path,
+      partsLeft: 1,
+      parts: [],
+      stored: undefined,
+      changed: false,
+      sparse: false,
+      size: 0,
+      failed: undefined,
+      vanished: false,
+    };
+    if (partBytes === undefined || file.facts.size <= partBytes) {
+      node.unopened++;
+      this.#files.push({ state, partNumber: 0, part: undefined });
+      return;
+    }
+    // N whole parts, then one from N·size to the end, which is empty when the size divides evenly (snapshots §5.4).
+    const whole = Math.floor(file.facts.size / partBytes);
+    state.partsLeft = whole + 1;
+    node.unopened += whole + 1;
+    for (let i = 0; i <= whole; i++) {
+      const length = i < whole ? partBytes : undefined;
+      this.#files.push({ state, partNumber: i, part: { offset: i * partBytes, length } });
+    }
+  }
+
+  #onFile({ state, partNumber, part }: FileTask, result: FileResult): void {
+    const { node } = state;
+    this.#releaseFd(node);
+    state.failed ??= result.failed;
+    state.vanished ||= result.vanished;
+    const { stored } = result;
+    if (stored !== undefined) {
+      if (part !== undefined) state.parts[partNumber] = stored.pieces ?? [];
+      const first = state.stored;
+      // Parts are read at different moments: they belong together only when the file stood still all the while.
+      const moved = first !== undefined && !sameMoment(first.facts, stored.facts);
+      state.changed ||= stored.changed || moved;
+      state.sparse ||= stored.sparse;
+      state.size += stored.facts.size;
+      state.stored = stored;
+      this.totals.rereads += stored.rereads;
+    }
+    this.#partDone(state, part !== undefined);
+  }
+
+  #partDone(state: LateFileState, inParts: boolean): void {
+    state.partsLeft--;
+    if (state.partsLeft > 0) return;
+    this.#finishFile(state, inParts);
+    this.#childDone(state.node, undefined);
+  }
+
+  #finishFile(state: LateFileState, inParts: boolean): void {
+    const { node, file, path, stored } = state;
+    this.totals.readFiles++;
+    if (state.failed !== undefined) {
+      this.#fail(node, state.failed);
+      return;
+    }
+    if (state.vanished || stored === undefined) {
+      node.vanished.push(file.name);
+      this.totals.vanished++;
+      name(this.totals.vanishedPaths, [path]);
+      return;
+    }
+    const objectId = inParts ? writeConcatenation(this.#sink, state.parts, this.#options.metadataCompressor) : (stored.objectId as ObjectId);
+    const facts = stored.rereads > 0 ? stored.facts : file.facts;
+    const extra: EntryExtra = {
+      ...file.extra,
+      ...(state.sparse ? { sparse: true } : {}),
+      ...(state.changed ? { changed: true } : {}),
+    };
+    if (state.changed) {
+      node.changed++;
+      this.totals.changed++;
+      name(this.totals.changedPaths, [path]);
+    }
+    this.totals.files++;
+    this.totals.bytes += state.size;
+    node.addLateFile({
+      position: file.position,
+      size: state.size,
+      mtimeSeconds: facts.mtimeSeconds,
+      mtimeNanos: facts.mtimeNanos,
+      text: encodeEntry({
+        name: file.name,
+        type: 'f',
+        mode: facts.mode & 0o7777,
+        size: state.size,
+        mtimeSeconds: facts.mtimeSeconds,
+        mtimeNanos: facts.mtimeNanos,
+        uid: facts.uid,
+        gid: facts.gid,
+        objectId,
+        extra: Object.keys(extra).length === 0 ? undefined : extra,
+      }),
+    });
+  }
+
+  #fail(node: DirectoryNode, failed: FailedPath): void {
+    node.failed.push(failed);
+    this.#reportError(failed);
+  }
+
+  #reportError(failed: FailedPath): void {
+    const { errors } = this.totals;
+    errors.push(failed);
+    const { failFast, maxErrors } = this.#options;
+    const limit = failFast ? 0 : maxErrors;
+    if (limit !== undefined && errors.length > limit) {
+      this.failure ??= new WindlassError(`gave up after ${errors.length} error(s), the last: ${failed.path}: ${failed.message}`, {
+        code: 'SOURCE_TOO_MANY_ERRORS',
+        context: { path: failed.path, errors: errors.length },
+      });
+    }
+  }
+
+  /** One child of `node` is accounted for; finishes the node when it was the last, and its ancestors likewise. */
+  #childDone(node: DirectoryNode, finished: { child: DirectoryNode; directory: FinishedDirectory } | undefined): void {
+    let parent: DirectoryNode | undefined = node;
+    let done = finished;
+    while (parent !== undefined) {
+      if (done !== undefined) parent.addDirectory(done.child, done.directory);
+      parent.pending--;
+      if (parent.pending > 0 || parent.facts === undefined) return;
+      const directory = this.#write(parent);
+      this.#active.delete(parent);
+      if (parent.parent === undefined) {
+        this.root = directory;
+        parent.closeFd();
+        return;
+      }
+      done = { child: parent, directory };
+      parent = parent.parent;
+    }
+  }
+
+  #finished(child: DirectoryNode, directory: FinishedDirectory): void {
+    if (child.parent === undefined) this.root = directory;
+    else this.#childDone(child.parent, { child, directory });
+  }
+
+  #write(node: DirectoryNode, incomplete?: string, also?: Parameters<DirectoryNode['encode']>[1]): FinishedDirectory {
+    const { bytes, summary } = node.encode(incomplete, also);
+    const { facts } = node;
+    if (facts === undefined) throw new WindlassError(`directory ${node.path} was not listed`, { code: 'INTERNAL' });
+    return { objectId: this.#writeDirectory(bytes), summary, facts };
+  }
+
+  #writeDirectory(bytes: Uint8Array): ObjectId {
+    const { metadataCompressor } = this.#options;
+    return writeObject(this.#sink, bytes, { prefix: DIRECTORY_PREFIX, compressor: metadataCompressor, metadataCompressor });
+  }
+
+  /** Writes what is finished as a tree of its own, for a checkpoint. Undefined while the root is not even listed. */
+  writePartial(incomplete: string): FinishedDirectory | undefined {
+    const deepestFirst = [...this.#active].sort((a, b) => depth(b) - depth(a));
+    const partial = new Map<DirectoryNode, ReturnType<DirectoryNode['asEntry']>[]>();
+    let root: FinishedDirectory | undefined;
+    for (const node of deepestFirst) {
+      const finished = this.#write(node, incomplete, partial.get(node) ?? []);
+      if (node.parent === undefined) root = finished;
+      else partial.set(node.parent, [...(partial.get(node.parent) ?? []), node.asEntry(finished)]);
+    }
+    return root;
+  }
+
+  /** Closes what is open after a failure. */
+  close(): void {
+    for (const node of this.#open) node.closeFd();
+    this.#open.clear();
+    this.#rootNode.closeFd();
+  }
+}
+
+function ignorePolicyOf(policy: Policy): IgnorePolicy | undefined {
+  const { ignore, ignoreDotFiles, maxFileSize, oneFileSystem } = policy.files ?? {};
+  return { ignore, ignoreDotFiles, oneFileSystem, maxFileSize: Number(maxFileSize ?? 0) };
+}
+
+function depth(node: DirectoryNode): number {
+  let count = 0;
+  for (let at = node.parent; at !== undefined; at = at.parent) count++;
+  return count;
+}
+
+function name(into: string[], paths: readonly string[]): void {
+  for (const path of paths) if (into.length < MAX_NAMED_PATHS) into.push(path);
+}
+
+function sameMoment(a: EntryFacts, b: EntryFacts): boolean {
+  return a.mtimeSeconds === b.mtimeSeconds && a.mtimeNanos === b.mtimeNanos && a.ctimeSeconds === b.ctimeSeconds && a.ctimeNanos === b.ctimeNanos;
+}
+
+/** As many lanes as the machine has processors for. */
+export function defaultLanes(): number {
+  return Math.max(1, availableParallelism());
+}

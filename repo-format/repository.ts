@@ -1,0 +1,217 @@
+// One open repository: wires the layers and owns the order in which they open and close. Everything above the format goes
+// through this.
+import type { Clock } from '../base/clock.ts';
+import { WindlassError } from '../base/errors.ts';
+import { toHex } from '../base/hex.ts';
+import { type Logger, silentLogger } from '../base/logger.ts';
+import type { RandomSource } from '../base/random.ts';
+import type { BlobStorage } from './blob/storage.ts';
+import { ContentManager } from './content/content-manager.ts';
+import type { ContentWriterSpec, StagingSpec } from './content/content-writer.ts';
+import { type CipherSpec, type ContentCipher, createContentCipher } from './crypto/content-cipher.ts';
+import { createFormat, type CreateFormatOptions } from './format/create-format.ts';
+import { encodeFormatReplica } from './format/format-replica.ts';
+import { type FormatDeps, type OpenFormat, openFormat } from './format/open-format.ts';
+import type { ContentId } from './index/content-id.ts';
+import type { IndexEntry } from './index/entry.ts';
+import { ManifestStore } from './manifest/manifest-store.ts';
+import type { ObjectId } from './object/object-id.ts';
+import { openObject, type ObjectReader, readObject } from './object/object-reader.ts';
+import type { LaneReaderData } from './worker/lane-reader.ts';
+
+export interface RepositoryOptions {
+  readonly storage: BlobStorage;
+  readonly password: string;
+  readonly readOnly?: boolean;
+  /** Named in session markers, as `user@host`. */
+  readonly username?: string;
+  readonly hostname?: string;
+  /** Folder of this repository's own for session journals; without it a killed run's packs are not taken over. */
+  readonly journalFolder?: string | undefined;
+  /** Where packs grow when the storage is not a local folder. */
+  readonly stagingFolder?: string;
+  /** New contents remembered between two flushes; each costs about 70 bytes. */
+  readonly newContentsCapacity?: number;
+  readonly outputBufferBytes?: number;
+}
+
+export interface RepositoryDeps {
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly logger?: Logger;
+  readonly processes?: { readonly self: string; isGone(owner: string): boolean };
+  /** Tests give a cheap one; nothing else may. */
+  readonly deriveKey?: FormatDeps['deriveKey'];
+}
+
+const DEFAULT_CAPACITY = 1 << 20;
+// Past 256 KiB, fewer and longer writes gained nothing (bench, small files).
+const DEFAULT_OUTPUT_BUFFER_BYTES = 640 << 10;
+
+/** Without knowledge of other processes every journal counts as in use: nothing is taken over, nothing is lost. */
+const UNKNOWN_PROCESSES = { self: 'unknown', isGone: () => false };
+
+export class Repository {
+  readonly format: OpenFormat;
+  readonly storage: BlobStorage;
+  readonly contents: ContentManager;
+  readonly manifests: ManifestStore;
+  readonly readOnly: boolean;
+  readonly #cipherSpec: CipherSpec;
+
+  private constructor(parts: {
+    format: OpenFormat;
+    storage: BlobStorage;
+    contents: ContentManager;
+    manifests: ManifestStore;
+    cipherSpec: CipherSpec;
+    readOnly: boolean;
+  }) {
+    this.format = parts.format;
+    this.storage = parts.storage;
+    this.contents = parts.contents;
+    this.manifests = parts.manifests;
+    this.readOnly = parts.readOnly;
+    this.#cipherSpec = parts.cipherSpec;
+  }
+
+  /** Opens with a password; see `openFormat` for the failures. The storage is closed with the repository. */
+  static async open(options: RepositoryOptions, deps: RepositoryDeps, signal: AbortSignal): Promise<Repository> {
+    const format = await openFormat(options.storage, options.password, formatDeps(deps), signal);
+    return Repository.#wire(format, options, deps, signal);
+  }
+
+  /** Creates an empty repository and opens it. `REPOSITORY_EXISTS` when the storage holds anything already. */
+  static async create(
+    options: RepositoryOptions & CreateFormatOptions,
+    deps: RepositoryDeps,
+    signal: AbortSignal,
+  ): Promise<Repository> {
+    const format = await createFormat(options.storage, options, formatDeps(deps), signal);
+    return Repository.#wire(format, options, deps, signal);
+  }
+
+  static async #wire(
+    format: OpenFormat,
+    options: RepositoryOptions,
+    deps: RepositoryDeps,
+    signal: AbortSignal,
+  ): Promise<Repository> {
+    const { storage, readOnly = false } = options;
+    const { config } = format;
+    const cipherSpec: CipherSpec = {
+      encryption: config.encryption,
+      masterKey: config.masterKey,
+      ...(config.ecc === '' ? {} : { ecc: { algorithm: config.ecc, overheadPercent: config.eccOverheadPercent } }),
+    };
+    const cipher: ContentCipher = createContentCipher(cipherSpec);
+    const contents = await ContentManager.open(
+      {
+        spec: writerSpec(format, cipherSpec, options),
+        readOnly,
+        username: options.username ?? 'unknown',
+        hostname: options.hostname ?? 'unknown',
+        newContentsCapacity: options.newContentsCapacity ?? DEFAULT_CAPACITY,
+        journalFolder: options.journalFolder,
+      },
+      {
+        storage,
+        format,
+        cipher,
+        clock: deps.clock,
+        random: deps.random,
+        logger: deps.logger ?? silentLogger,
+        processes: deps.processes ?? UNKNOWN_PROCESSES,
+      },
+      signal,
+    );
+    const manifests = new ManifestStore(contents.manifestBackend(), { clock: deps.clock, random: deps.random }, { readOnly });
+    return new Repository({ format, storage, contents, manifests, cipherSpec, readOnly });
+  }
+
+  get uniqueIdHex(): string {
+    return toHex(this.format.uniqueId);
+  }
+
+  /** `CONTENT_NOT_FOUND`, `CONTENT_CORRUPT`, `CONTENT_LOST`; the last two name pack, offset and length. */
+  readContent(id: ContentId, signal: AbortSignal): Promise<Uint8Array> {
+    return this.contents.readContent(id, signal);
+  }
+
+  /** Where a content is, as of the last refresh; it may be marked deleted and still be readable. */
+  findContent(id: ContentId): IndexEntry | undefined {
+    return this.contents.find(id);
+  }
+
+  /** All bytes of a small object: a directory, a symlink's target. */
+  readObject(id: ObjectId, signal: AbortSignal): Promise<Uint8Array> {
+    return readObject(this, id, signal);
+  }
+
+  openObject(id: ObjectId, signal: AbortSignal): Promise<ObjectReader> {
+    return openObject(this, id, signal);
+  }
+
+  /** Stores one content; visible to others after the next flush. */
+  writeContent(prefix: string, bytes: Uint8Array, compressor: string, signal: AbortSignal): Promise<ContentId> {
+    return this.contents.write(prefix, bytes, compressor, signal);
+  }
+
+  deleteContent(id: ContentId, signal: AbortSignal): Promise<void> {
+    return this.contents.delete(id, signal);
+  }
+
+  /** Makes everything written since the last flush durable and visible, manifests included. */
+  async flush(signal: AbortSignal): Promise<void> {
+    await this.manifests.flush(signal);
+    await this.contents.flush(signal);
+  }
+
+  /** Looks for what others have written meanwhile. */
+  async refresh(signal: AbortSignal): Promise<void> {
+    await this.contents.refresh(signal);
+  }
+
+  /** What a worker thread needs to read contents by itself. Packs must be local files. */
+  laneReaderData(): LaneReaderData {
+    const { localFiles } = this.storage;
+    if (localFiles === undefined) {
+      throw new WindlassError(`${this.storage.displayName} has no local files for worker threads`, { code: 'STORAGE_NOT_LOCAL' });
+    }
+    return { cipher: this.#cipherSpec, index: this.contents.indexSet.transferable(), layout: localFiles.layout };
+  }
+
+  /** Drops what was not flushed and closes the storage. */
+  async close(): Promise<void> {
+    await this.contents.close();
+    await this.storage.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function formatDeps(deps: RepositoryDeps): FormatDeps {
+  const { clock, random, logger, deriveKey } = deps;
+  return { clock, random, ...(logger === undefined ? {} : { logger }), ...(deriveKey === undefined ? {} : { deriveKey }) };
+}
+
+function writerSpec(format: OpenFormat, cipher: CipherSpec, options: RepositoryOptions): ContentWriterSpec {
+  const { config } = format;
+  return {
+    hash: config.hash,
+    secret: config.secret,
+    cipher,
+    indexVersion: config.indexVersion,
+    maxPackSizeBytes: config.maxPackSizeBytes,
+    staging: stagingOf(options),
+    formatReplica: config.enablePasswordChange ? new Uint8Array(0) : encodeFormatReplica(format.formatBlobBytes),
+    outputBufferBytes: options.outputBufferBytes ?? DEFAULT_OUTPUT_BUFFER_BYTES,
+  };
+}
+
+function stagingOf({ storage, stagingFolder }: RepositoryOptions): StagingSpec {
+  if (storage.localFiles !== undefined) return { kind: 'layout', layout: storage.localFiles.layout };
+  return { kind: 'folder', path: stagingFolder ?? '' };
+}
