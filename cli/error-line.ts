@@ -8,12 +8,18 @@ export function errorLine(error: unknown): string {
   const parts: string[] = [];
   let current: unknown = error;
   for (let depth = 0; depth < MAX_CAUSES && current !== undefined; depth++) {
-    const message = current instanceof Error ? current.message : String(current);
+    const message = messageOf(current);
     // A wrapper that already quotes its cause says everything once.
     if (message !== '' && !parts.some((part) => part.includes(message))) parts.push(message);
     current = current instanceof Error ? current.cause : undefined;
   }
   return `windlass: ${oneLine(parts.join(': '))} [${codeOf(error)}]`;
+}
+
+/** Anything may be thrown; what is not an error shows as JSON. */
+export function messageOf(error: unknown): string {
+  if (error instanceof Error) return error.message;
+  return typeof error === 'string' ? error : (JSON.stringify(error) ?? typeof error);
 }
 
 /** The stable code of a failure; a system error keeps its own (`ENOSPC`…), anything without a code is a bug of ours. */

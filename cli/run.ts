@@ -2,7 +2,7 @@
 import { CommanderError } from 'commander';
 import { isAbortError } from '../base/errors.ts';
 import { createContext, type CliContext, type Runtime } from './context.ts';
-import { codeOf, errorLine } from './error-line.ts';
+import { codeOf, errorLine, messageOf } from './error-line.ts';
 import { EXIT, exitCodeOf, type ExitCode } from './exit-codes.ts';
 import { listenForInterrupts } from './interrupt.ts';
 import { createProgram } from './program.ts';
@@ -58,7 +58,7 @@ function reportFailure(error: unknown, runtime: Runtime, context: CliContext | u
   if (context.output.wroteDocument) return;
   const code = interrupted ? 'INTERRUPTED' : codeOf(error);
   context.output.document({
-    error: { code, message: error instanceof Error ? error.message : String(error), ...contextOf(error) },
+    error: { code, message: messageOf(error), ...contextOf(error) },
   });
 }
 

@@ -4,6 +4,7 @@ import { listSnapshots } from '../repo-format/snapshot/snapshots.ts';
 import { formatSource, parseSource, type SnapshotSource } from '../repo-format/snapshot/source.ts';
 import { cliError, usageError } from './cli-errors.ts';
 import type { CliContext } from './context.ts';
+import { messageOf } from './error-line.ts';
 
 export const LATEST = 'latest';
 // Fewer digits name too much to be meant.
@@ -59,7 +60,7 @@ export async function readableSnapshots(
   tags: Readonly<Record<string, string>> = {},
 ): Promise<SnapshotManifest[]> {
   const onCorrupt = (id: string, error: unknown): void =>
-    context.logger.warn('a snapshot cannot be read', { id, error: String(error) });
+    context.logger.warn('a snapshot cannot be read', { id, error: messageOf(error) });
   return listSnapshots(
     repository.manifests,
     { onCorrupt, tags, ...(source === undefined ? {} : { source }) },

@@ -2,7 +2,7 @@
 import { parseBlobId } from '../../repo-format/blob/blob-id.ts';
 import type { BlobMetadata } from '../../repo-format/index.ts';
 import type { CliContext } from '../context.ts';
-import { codeOf, errorLine } from '../error-line.ts';
+import { codeOf, errorLine, messageOf } from '../error-line.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { blobFields, blobLine } from './blob.ts';
 import { contentJson, contentLine } from './content.ts';
@@ -48,7 +48,7 @@ function indexLine({ blob, entries, error }: CheckedIndex): string {
 }
 
 function indexJson({ blob, entries, error }: CheckedIndex): string {
-  const failure = error === undefined ? undefined : { code: codeOf(error), message: String(error) };
+  const failure = error === undefined ? undefined : { code: codeOf(error), message: messageOf(error) };
   return JSON.stringify({ ...blobFields(blob), entries, error: failure });
 }
 

@@ -27,7 +27,7 @@ export async function promptPassword(
           if (key === '\r' || key === '\n' || key === CTRL_D) return resolve(typed);
           if (key === CTRL_C) return interrupted();
           if (key === CTRL_U) typed = '';
-          else if (BACKSPACES.includes(key)) typed = [...typed].slice(0, -1).join('');
+          else if (BACKSPACES.includes(key)) typed = Array.from(typed).slice(0, -1).join('');
           else typed += key;
         }
       };

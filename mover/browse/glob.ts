@@ -24,7 +24,7 @@ export function parseGlob(pattern: string): Glob {
 type Token = '*' | ((char: string) => boolean);
 
 function tokenize(pattern: string): Token[] {
-  const chars = [...pattern];
+  const chars = Array.from(pattern);
   const tokens: Token[] = [];
   for (let i = 0; i < chars.length; i++) {
     const char = chars[i] ?? '';
@@ -57,7 +57,7 @@ function characterClass(body: readonly string[]): (char: string) => boolean {
 }
 
 function matchName(tokens: readonly Token[], name: string): boolean {
-  const chars = [...name];
+  const chars = Array.from(name);
   return matchWithStars(
     tokens.length,
     chars.length,
