@@ -9,6 +9,8 @@ import type { SnapshotSource } from './source.ts';
 export class PolicyNode {
   readonly policy: Policy;
   readonly #children = new Map<string, PolicyNode>();
+  /** For all children without a node of their own, when some have one. */
+  #other: PolicyNode | undefined;
 
   constructor(policy: Policy) {
     this.policy = policy;
@@ -18,7 +20,8 @@ export class PolicyNode {
   child(name: string): PolicyNode {
     const child = this.#children.get(name);
     if (child !== undefined) return child;
-    return this.#children.size === 0 ? this : new PolicyNode(this.policy);
+    if (this.#children.size === 0) return this;
+    return (this.#other ??= new PolicyNode(this.policy));
   }
 
   /** A node for a stored policy, or on the way to one. Nearer policies must be added before those below them. */
