@@ -82,7 +82,11 @@ function newConfig(options: CreateFormatOptions, deps: FormatDeps): RepositoryCo
   if (!(maxPackSizeBytes >= MIN_PACK_SIZE_BYTES && maxPackSizeBytes <= MAX_PACK_SIZE_BYTES)) {
     throw formatInvalid(`the maximum pack size is ${maxPackSizeBytes} bytes, not 10 to 120 MiB`);
   }
-  const eccOverheadPercent = version === 1 ? 0 : (options.eccOverheadPercent ?? 0);
+  const wantedOverhead = options.eccOverheadPercent ?? 0;
+  if (!(Number.isInteger(wantedOverhead) && wantedOverhead >= 0 && wantedOverhead <= 100)) {
+    throw formatInvalid(`the error correction overhead is ${wantedOverhead}, not 0 to 100 percent`);
+  }
+  const eccOverheadPercent = version === 1 ? 0 : wantedOverhead;
   return {
     version,
     hash: options.hash ?? DEFAULT_HASH,

@@ -51,5 +51,7 @@ function checkedFormatBlob(checksummed: Uint8Array): Uint8Array | undefined {
   const length = checksummed.length - CHECKSUM_BYTES;
   if (length < 0) return undefined;
   const blob = checksummed.subarray(0, length);
-  return timingSafeEqual(hmacSha256(CHECKSUM_KEY, blob), checksummed.subarray(length)) ? blob.slice() : undefined;
+  return timingSafeEqual(hmacSha256(CHECKSUM_KEY, blob), checksummed.subarray(length))
+    ? Uint8Array.from(blob)
+    : undefined;
 }
