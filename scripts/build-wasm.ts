@@ -21,6 +21,11 @@ export const WASM_MODULES: readonly WasmModule[] = [
     target: 'repo-format/splitter/boundary-scanner-wasm.ts',
     constant: 'BOUNDARY_SCANNER_WASM',
   },
+  {
+    source: 'repo-format/ecc/shard-combiner.wat',
+    target: 'repo-format/ecc/shard-combiner-wasm.ts',
+    constant: 'SHARD_COMBINER_WASM',
+  },
 ];
 
 const ROOT = new URL('../', import.meta.url);
@@ -33,7 +38,8 @@ export function treePath(path: string): string {
 export async function renderWasmModule(module: WasmModule): Promise<string> {
   const name = basename(module.source);
   const compiler = await wabt();
-  const parsed = compiler.parseWat(name, await readFile(treePath(module.source), 'utf8'), { simd: true });
+  const text = await readFile(treePath(module.source), 'utf8');
+  const parsed = compiler.parseWat(name, text, { simd: true, relaxed_simd: true });
   try {
     parsed.validate();
     const { buffer } = parsed.toBinary({});

@@ -3,8 +3,9 @@
 // attacker: what comes out still has to be authenticated by the layer below.
 import { crc32 } from 'node:zlib';
 import { WindlassError } from '../../base/errors.ts';
-import { interpolationFactors, productTable } from './galois-field.ts';
-import { createParityEncoder, type ParityEncoder } from './parity-encoder.ts';
+import { interpolationFactors } from './galois-field.ts';
+import type { CombineShards, FactorRows } from './plain-combiner.ts';
+import { createCombineShards } from './shard-combiner.ts';
 import {
   CRC_BYTES,
   LENGTH_BYTES,
@@ -48,37 +49,48 @@ export function createErrorCorrection(spec: EccSpec): ErrorCorrection {
     });
   }
   const parameters = shardParameters(overheadPercent);
-  const encoderFor = createEncoderCache();
+  const parityFactorsFor = createFactorCache();
+  let shared: CombineShards | undefined;
+  const combine: CombineShards = (...shards) => (shared ??= createCombineShards())(...shards);
   return {
     encodedBytes: (length) => storedBytes(layoutForData(parameters, length), length),
     encode(data) {
       const layout = layoutForData(parameters, data.length);
-      return encodeShards(data, layout, encoderFor(layout));
+      return encodeShards(data, layout, parityFactorsFor(layout), combine);
     },
-    decode: (stored) => decodeShards(stored, parameters),
+    decode: (stored) => decodeShards(stored, parameters, combine),
   };
 }
 
-/** There are two shapes, one for short inputs; their tables are made when first needed. */
-function createEncoderCache(): (layout: ShardLayout) => ParityEncoder {
-  const encoders = new Map<number, ParityEncoder>();
+/** There are two shapes, one for short inputs; their factors are computed when first needed. */
+function createFactorCache(): (layout: ShardLayout) => FactorRows {
+  const cache = new Map<number, FactorRows>();
   return ({ dataShards, parityShards }) => {
-    let encoder = encoders.get(dataShards);
-    if (encoder === undefined) {
-      encoder = createParityEncoder(dataShards, parityShards);
-      encoders.set(dataShards, encoder);
+    let factors = cache.get(dataShards);
+    if (factors === undefined) {
+      factors = parityFactors(dataShards, parityShards);
+      cache.set(dataShards, factors);
     }
-    return encoder;
+    return factors;
   };
 }
 
-function encodeShards(data: Uint8Array, layout: ShardLayout, encoder: ParityEncoder): Uint8Array {
+/** Data shards are the values at points 0, 1 …; parity shards those at the points after them. */
+export function parityFactors(dataShards: number, parityShards: number): FactorRows {
+  const points = Array.from({ length: dataShards }, (_, i) => i);
+  const targets = Array.from({ length: parityShards }, (_, i) => dataShards + i);
+  return interpolationFactors(points, targets);
+}
+
+function encodeShards(data: Uint8Array, layout: ShardLayout, factors: FactorRows, combine: CombineShards): Uint8Array {
   const { blocks, dataShards, parityShards, shardBytes, storesPadding } = layout;
-  const blockBytes = dataShards * shardBytes;
   // Length, data, zeros up to a whole number of blocks.
-  const padded = new Uint8Array(blocks * blockBytes);
+  const padded = new Uint8Array(blocks * dataShards * shardBytes);
   new DataView(padded.buffer).setUint32(0, data.length);
   padded.set(data, LENGTH_BYTES);
+  const shards = Array.from({ length: blocks * dataShards }, (_, i) =>
+    padded.subarray(i * shardBytes, (i + 1) * shardBytes),
+  );
 
   const stored = new Uint8Array(storedBytes(layout, data.length));
   const view = new DataView(stored.buffer);
@@ -88,25 +100,26 @@ function encodeShards(data: Uint8Array, layout: ShardLayout, encoder: ParityEnco
       const start = offset + i * (CRC_BYTES + shardBytes) + CRC_BYTES;
       return stored.subarray(start, start + shardBytes);
     });
-    encoder.encode(padded, block * blockBytes, shardBytes, parity);
+    combine(factors, shards.slice(block * dataShards, (block + 1) * dataShards), parity);
     for (const shard of parity) {
       view.setUint32(offset, crc32(shard));
       offset += CRC_BYTES + shardBytes;
     }
   }
-  const end = storesPadding ? padded.length : LENGTH_BYTES + data.length;
-  for (let start = 0; start < end; start += shardBytes) {
+  let left = storesPadding ? padded.length : LENGTH_BYTES + data.length;
+  for (let i = 0; left > 0; i++) {
+    const shard = shards[i] as Uint8Array;
+    const kept = Math.min(shardBytes, left);
     // The checksum covers the padding even where that is not stored.
-    const shard = padded.subarray(start, start + shardBytes);
-    const kept = Math.min(shardBytes, end - start);
     view.setUint32(offset, crc32(shard));
     stored.set(kept === shardBytes ? shard : shard.subarray(0, kept), offset + CRC_BYTES);
     offset += CRC_BYTES + kept;
+    left -= kept;
   }
   return stored;
 }
 
-function decodeShards(stored: Uint8Array, parameters: ShardParameters): CorrectedData {
+function decodeShards(stored: Uint8Array, parameters: ShardParameters, combine: CombineShards): CorrectedData {
   const layout = layoutForStored(parameters, stored.length);
   const { blocks, dataShards, parityShards, shardBytes } = layout;
   const recordBytes = CRC_BYTES + shardBytes;
@@ -127,7 +140,7 @@ function decodeShards(stored: Uint8Array, parameters: ShardParameters): Correcte
       if (readChecksum(stored, offset) !== crc32(target)) damaged.push(i);
     }
     if (damaged.length === 0) continue;
-    repairBlock(stored, layout, block, padded, damaged);
+    repairBlock(stored, layout, block, padded, damaged, combine);
     repairedShards += damaged.length;
   }
   const length = new DataView(padded.buffer).getUint32(0);
@@ -145,6 +158,7 @@ function repairBlock(
   block: number,
   padded: Uint8Array,
   damaged: readonly number[],
+  combine: CombineShards,
 ): void {
   const { dataShards, parityShards, shardBytes } = layout;
   const points: number[] = [];
@@ -168,17 +182,7 @@ function repairBlock(
   if (points.length < dataShards) {
     throw unrecoverable(stored.length, `block ${block} lost more shards than its parity can replace`);
   }
-  interpolationFactors(points, damaged).forEach((factors, i) => {
-    const target = dataShard(damaged[i] as number).fill(0);
-    shards.forEach((shard, s) => addProducts(target, productTable(factors[s] as number), shard));
-  });
-}
-
-/** HOT. */
-function addProducts(target: Uint8Array, products: Uint8Array, shard: Uint8Array): void {
-  for (let i = 0; i < target.length; i++) {
-    target[i] = (target[i] as number) ^ (products[shard[i] as number] as number);
-  }
+  combine(interpolationFactors(points, damaged), shards, damaged.map(dataShard));
 }
 
 function readChecksum(stored: Uint8Array, offset: number): number | undefined {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { interpolationFactors, multiply, productTable } from './galois-field.ts';
-import { createParityEncoder } from './parity-encoder.ts';
+import { parityFactors } from './error-correction.ts';
+import { combinePlainly } from './plain-combiner.ts';
+import { createWasmCombine } from './wasm-combiner.ts';
 
 /** Long multiplication of polynomials over GF(2), reduced bit by bit. */
 function multiplySlowly(a: number, b: number): number {
@@ -44,11 +47,51 @@ for (const { dataShards, parity } of [
       const [i, k] = [Math.floor(position / 8), position % 8];
       return i * 31 + k * 17 + i * k * 7;
     });
-    const shards = parity.map(() => new Uint8Array(8));
-    createParityEncoder(dataShards, parity.length).encode(data, 0, 8, shards);
-    assert.deepEqual(
-      shards.map((shard) => Buffer.from(shard).toString('hex')),
-      parity,
-    );
+    const inputs = Array.from({ length: dataShards }, (_, i) => data.subarray(i * 8, i * 8 + 8));
+    for (const combine of [combinePlainly, createWasmCombine()]) {
+      assert.ok(combine !== undefined, 'WebAssembly with relaxed vectors does not run here');
+      const shards = parity.map(() => new Uint8Array(8));
+      combine(parityFactors(dataShards, parity.length), inputs, shards);
+      assert.deepEqual(
+        shards.map((shard) => Buffer.from(shard).toString('hex')),
+        parity,
+      );
+    }
   });
 }
+
+test('WebAssembly and plain TypeScript combine any shards alike', () => {
+  const wasm = createWasmCombine();
+  assert.ok(wasm !== undefined);
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 256 }),
+      fc.integer({ min: 1, max: 128 }),
+      fc.integer({ min: 1, max: 100 }),
+      fc.nat(),
+      (inputCount, outputCount, shardBytes, seed) => {
+        let state = seed | 1;
+        const bytes = (length: number) =>
+          Uint8Array.from({ length }, () => {
+            state = Math.imul(state, 1664525) + 1013904223;
+            return state >>> 24;
+          });
+        const inputs = Array.from({ length: inputCount }, () => bytes(shardBytes));
+        const rows = Array.from({ length: outputCount }, () => bytes(inputCount));
+        const outputs = () => Array.from({ length: outputCount }, () => new Uint8Array(shardBytes).fill(1));
+        const [one, other] = [outputs(), outputs()];
+        wasm(rows, inputs, one);
+        combinePlainly(rows, inputs, other);
+        assert.deepEqual(one, other);
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
+
+test('shards that do not fit are refused', () => {
+  const wasm = createWasmCombine();
+  assert.ok(wasm !== undefined);
+  const shard = new Uint8Array(1025);
+  assert.throws(() => wasm([Uint8Array.of(1)], [shard], [Uint8Array.from(shard)]), RangeError);
+});
