@@ -1,7 +1,7 @@
 // A directory of an earlier snapshot, for deciding which files need not be read again (snapshots §5.3): look-up by name,
 // comparison with the numbers of an lstat, no BigInt and no garbage for an entry.
 import { TimestampReader } from '../../base/go-time.ts';
-import type { ObjectId } from '../object/object-id.ts';
+import { type ObjectId, isObjectId } from '../object/object-id.ts';
 import { type DirectoryEntry, type EntryType, parseEntry, parseMode } from './directory-entry.ts';
 import { corruptDirectory, parseDirectoryJson } from './directory-object.ts';
 import type { DirectoryExtra } from './extra.ts';
@@ -92,7 +92,7 @@ export class PreviousDirectory {
     const entry = this.#entries[index];
     if (entry === undefined || entry.type !== stat.type) return false;
     if ((entry.size ?? 0) !== stat.size || (entry.uid ?? 0) !== stat.uid || (entry.gid ?? 0) !== stat.gid) return false;
-    if (!isNonEmptyText(entry.obj) || parseModeOf(entry) !== stat.mode) return false;
+    if (parseModeOf(entry) !== stat.mode || this.objectId(index) === undefined) return false;
     const extra = entry.windlass;
     if (extra !== undefined) {
       if (extra === null || extra.special !== undefined || extra.changed !== undefined) return false;
@@ -120,10 +120,10 @@ export class PreviousDirectory {
     return typeof entry === 'string' ? undefined : entry;
   }
 
-  /** The object of a sub-directory, or of a file after `isUnchanged`. Undefined when there is none. */
+  /** HOT. The object of a sub-directory, or of a file after `isUnchanged`. Undefined when there is none. */
   objectId(index: number): ObjectId | undefined {
-    const id = this.entry(index)?.objectId;
-    return id === '' ? undefined : id;
+    const id = this.#entries[index]?.obj;
+    return typeof id === 'string' && isObjectId(id) ? id : undefined;
   }
 
   /** True for entries with facts that an lstat does not tell again (xattrs, hard link, holes…). */
@@ -137,10 +137,6 @@ export class PreviousDirectory {
       if (this.#entries[i]?.type === 'd') yield i;
     }
   }
-}
-
-function isNonEmptyText(value: unknown): boolean {
-  return typeof value === 'string' && value !== '';
 }
 
 function parseModeOf(entry: RawEntry): number | undefined {
