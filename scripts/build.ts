@@ -1,0 +1,66 @@
+// Bundles the command into dist/ for the published package: Node strips no types below node_modules. Our own code only; dependencies
+// stay packages. Worker threads are started as `new Worker(new URL('./x.ts', import.meta.url))`: each such file becomes an entry of
+// its own, and the name in the text is changed to the bundle's.
+import { readFile, rm } from 'node:fs/promises';
+import { globSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+const root = fileURLToPath(new URL('../', import.meta.url));
+const outdir = resolve(root, 'dist');
+const WORKER_URL = /new URL\('(\.{1,2}\/[^']+)\.ts', import\.meta\.url\)/g;
+
+async function workerFiles(): Promise<string[]> {
+  const found = new Set<string>();
+  for (const file of globSync('{base,repo-format,mover,cli}/**/*.ts', { cwd: root, exclude: ['**/*.test.ts'] })) {
+    const path = resolve(root, file);
+    for (const [, relative] of (await readFile(path, 'utf8')).matchAll(WORKER_URL))
+      found.add(resolve(dirname(path), `${relative}.ts`));
+  }
+  return [...found].sort();
+}
+
+const bundleName = (path: string): string => basename(path, '.ts');
+
+// Everything lands flat in dist/, so a worker is a sibling of whatever chunk starts it.
+const workerUrls: Plugin = {
+  name: 'worker-urls',
+  setup(plugin) {
+    plugin.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      const text = await readFile(path, 'utf8');
+      const contents = text.replaceAll(
+        WORKER_URL,
+        (_match, relative: string) => `new URL('./${bundleName(relative)}.js', import.meta.url)`,
+      );
+      return { contents, loader: 'ts' };
+    });
+  },
+};
+
+async function bundle(): Promise<void> {
+  const workers = await workerFiles();
+  const entryPoints = Object.fromEntries(
+    [resolve(root, 'cli/main.ts'), ...workers].map((path) => [bundleName(path), path]),
+  );
+  if (Object.keys(entryPoints).length !== workers.length + 1)
+    throw new Error(`two entry points have one name: ${workers.join(', ')}`);
+  await rm(outdir, { recursive: true, force: true });
+  const { metafile } = await build({
+    entryPoints,
+    outdir,
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    packages: 'external',
+    plugins: [workerUrls],
+    metafile: true,
+    logLevel: 'warning',
+  });
+  const sizeBytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
+  console.log(`dist/: ${Object.keys(metafile.outputs).length} files, ${Math.round(sizeBytes / 1024)} KiB`);
+}
+
+await bundle();
