@@ -17,7 +17,7 @@ import {
   type ShardParameters,
 } from './shard-layout.ts';
 
-export const ECC_ALGORITHMS: readonly string[] = ['REED-SOLOMON-CRC32'];
+const ECC_ALGORITHMS: readonly string[] = ['REED-SOLOMON-CRC32'];
 export const DEFAULT_ECC_ALGORITHM = 'REED-SOLOMON-CRC32';
 
 export interface EccSpec {
@@ -26,7 +26,7 @@ export interface EccSpec {
   readonly overheadPercent: number;
 }
 
-export interface CorrectedData {
+interface CorrectedData {
   readonly data: Uint8Array;
   /** Data shards that were damaged and have been computed anew. 0 when nothing was wrong with the data. */
   readonly repairedShards: number;
