@@ -155,7 +155,7 @@ function indexVersionOf(version: number): 1 | 2 {
 }
 
 /** Makes the hash and the cipher once: their names and keys must fit, and each knows its own rules. */
-export function requireUsable(config: RepositoryConfig): void {
+function requireUsable(config: RepositoryConfig): void {
   createKeyedHash(config.hash, config.secret);
   createContentCipher(cipherSpecOf(config));
   // Packs are held in memory. A writer stays within 120 MiB; far beyond is damage, or worse.
