@@ -1,7 +1,7 @@
 // Backs up one directory tree as a snapshot: finds what to compare with, runs the lanes over the tree, makes everything
 // durable, and only then says that there is a snapshot. A run that fails or is stopped leaves what it stored for the next.
-import { openSync } from 'node:fs';
-import { basename } from 'node:path';
+import { constants, openSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { isAbortError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -32,10 +32,10 @@ import { LanePool } from './lane-pool.ts';
 import type { FailedPath, LaneInit, LaneOptions } from './lane-protocol.ts';
 import { MainSink } from './main-sink.ts';
 import { type BackupProgress, createProgressMemory, sumProgress } from './progress.ts';
-import { defaultLanes, TreeUpload, type TreeTotals } from './tree-upload.ts';
+import { defaultLanes, type TreeRoot, TreeUpload, type TreeTotals } from './tree-upload.ts';
 
 export interface BackupOptions {
-  /** A directory. */
+  /** A directory or a regular file. */
   readonly path: string;
   readonly source: SnapshotSource;
   readonly description?: string;
@@ -64,8 +64,10 @@ export interface BackupDeps {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly logger: Logger;
+  /** Folder of this repository's own for what only makes the next run faster; without it nothing is remembered. */
+  readonly stateDirectory?: string | undefined;
   /** Called about four times a second. */
-  readonly onProgress?: (progress: BackupProgress) => void;
+  readonly progress?: (progress: BackupProgress) => void;
 }
 
 export interface ConsistencyReport {
@@ -74,20 +76,27 @@ export interface ConsistencyReport {
   readonly changed: number;
   readonly vanished: number;
   readonly rereads: number;
-  /** The first thousand of each. */
-  readonly changedPaths: readonly string[];
-  readonly vanishedPaths: readonly string[];
+  /** Of files that changed or vanished, the first thousand of each. */
+  readonly paths: readonly string[];
+}
+
+/** A file or directory that could not be read; it is not in the snapshot, but in its list of errors. */
+export interface BackupError {
+  readonly path: string;
+  readonly error: string;
+  /** errno name, as `EACCES`. */
+  readonly code: string;
 }
 
 export interface BackupResult {
   readonly manifest: SnapshotManifest;
-  readonly errors: readonly FailedPath[];
+  readonly errors: readonly BackupError[];
   readonly consistency: ConsistencyReport;
   /** Snapshots that the source's retention policy removed. */
   readonly expired: readonly ManifestId[];
-  readonly hashedBytes: number;
+  readonly bytesHashed: number;
   /** Bytes added to the repository. */
-  readonly uploadedBytes: number;
+  readonly bytesUploaded: number;
   readonly newContents: number;
   /** Packs taken over from a run that was killed. */
   readonly resumedPacks: number;
@@ -170,10 +179,10 @@ class BackupRun {
     const { policy } = this.#policies.effective;
     const sessionId = await contents.startSession(signal);
     const sink = new MainSink(contents, this.#repository.format.config);
-    const rootFd = openRoot(this.#options.path);
+    const root = openRoot(this.#options.path);
     const tree = new TreeUpload(
       {
-        fd: rootFd,
+        ...root,
         previous: this.#previous.flatMap(({ rootEntry }) => (rootEntry?.type === 'd' && rootEntry.objectId !== '' ? [rootEntry.objectId] : [])),
         policies: this.#policies.root,
         ignore: rootIgnore(this.#policies, this.#options),
@@ -296,8 +305,9 @@ class BackupRun {
   }
 
   async #finish(tree: TreeUpload, signal: AbortSignal): Promise<BackupResult> {
-    const { root, totals } = tree;
-    if (root === undefined) throw new WindlassError('the tree ended without a root', { code: 'INTERNAL' });
+    const { totals } = tree;
+    const rootEntry = tree.rootFile ?? (tree.root === undefined ? undefined : this.#rootEntry(tree.root));
+    if (rootEntry === undefined) throw new WindlassError('the tree ended without a root', { code: 'INTERNAL' });
     const { manifests, contents } = this.#repository;
     const snapshot: NewSnapshot = {
       source: this.#options.source,
@@ -305,7 +315,7 @@ class BackupRun {
       startTimeNs: this.#startNs,
       endTimeNs: this.#deps.clock.nowNs(),
       stats: statsOf(totals),
-      rootEntry: this.#rootEntry(root),
+      rootEntry,
       tags: this.#options.tags,
       pins: this.#options.pins,
     };
@@ -317,11 +327,11 @@ class BackupRun {
     this.#report();
     return {
       manifest: await loadSnapshot(manifests, id, signal),
-      errors: totals.errors,
+      errors: totals.errors.map(({ path, message, code }) => ({ path, error: message, code })),
       consistency: consistencyOf(totals),
       expired,
-      hashedBytes: this.#hashedBytes + contents.writer.stats.hashedBytes,
-      uploadedBytes: this.#uploadedBytes + contents.writer.stats.packedBytes,
+      bytesHashed: this.#hashedBytes + contents.writer.stats.hashedBytes,
+      bytesUploaded: this.#uploadedBytes + contents.writer.stats.packedBytes,
       newContents: this.#newContents + contents.writer.stats.newContents,
       resumedPacks: contents.adoptedPacks,
     };
@@ -368,11 +378,11 @@ class BackupRun {
   }
 
   #report(): void {
-    const { onProgress } = this.#deps;
-    if (onProgress === undefined) return;
+    const { progress } = this.#deps;
+    if (progress === undefined) return;
     const sum = sumProgress(this.#progressMemory);
     const summary = this.#previous[0]?.rootEntry?.summary;
-    onProgress({
+    progress({
       files: sum.files,
       cachedFiles: sum.cachedFiles,
       hashedBytes: sum.readBytes,
@@ -388,10 +398,18 @@ class BackupRun {
 }
 
 /** The root itself may be a symlink, as a person would expect; nothing below it is followed. */
-function openRoot(path: string): number {
+function openRoot(path: string): Pick<TreeRoot, 'fd' | 'file'> {
   try {
-    return openSync(`${path}/.`, 'r');
+    const real = realpathSync(path);
+    const stat = statSync(real);
+    if (stat.isDirectory()) return { fd: openSync(real, constants.O_RDONLY | constants.O_DIRECTORY), file: undefined };
+    if (stat.isFile()) {
+      const name = basename(real);
+      return { fd: openSync(dirname(real), constants.O_RDONLY | constants.O_DIRECTORY), file: { name, nameBytes: Buffer.from(name) } };
+    }
+    throw new WindlassError(`${path} is neither a directory nor a regular file`, { code: 'SOURCE_UNREADABLE', context: { path } });
   } catch (cause) {
+    if (cause instanceof WindlassError) throw cause;
     const code = (cause as NodeJS.ErrnoException).code ?? 'UNKNOWN';
     throw new WindlassError(`cannot open ${path}: ${code}`, { code: 'SOURCE_UNREADABLE', context: { path, errno: code }, cause });
   }
@@ -435,7 +453,7 @@ function statsOf(totals: TreeTotals): SnapshotStats {
 function consistencyOf(totals: TreeTotals): ConsistencyReport {
   const { changed, vanished, rereads, changedPaths, vanishedPaths } = totals;
   const status = changed > 0 ? 'changed' : vanished > 0 ? 'vanished' : 'exact';
-  return { status, changed, vanished, rereads, changedPaths, vanishedPaths };
+  return { status, changed, vanished, rereads, paths: [...changedPaths, ...vanishedPaths] };
 }
 
 /** True when `work` is done, false after `tickMs`; a rejection of `work` rejects. */

@@ -45,6 +45,7 @@ import { openForReading } from '../source/file-opener.ts';
 import { IgnoreScope } from '../source/ignore-rules.ts';
 import { readXattrs, readXattrsAt, type Xattr } from '../source/xattrs.ts';
 import { PosixError } from '../posix/libc.ts';
+import { factsOf } from './entry-facts.ts';
 import type { FileStore, StoreOutcome } from './file-store.ts';
 import type {
   DirectoryFailure,
@@ -86,21 +87,6 @@ const SPECIAL_TYPES: Readonly<Record<number, 'fifo' | 'socket' | 'char' | 'block
   [S_IFCHR]: 'char',
   [S_IFBLK]: 'block',
 };
-
-export function factsOf(stat: StatRecord): EntryFacts {
-  return {
-    mode: stat.mode,
-    uid: stat.uid,
-    gid: stat.gid,
-    size: stat.size,
-    mtimeSeconds: stat.mtimeSeconds,
-    mtimeNanos: stat.mtimeNanoseconds,
-    ctimeSeconds: stat.ctimeSeconds,
-    ctimeNanos: stat.ctimeNanoseconds,
-    ino: stat.ino,
-    dev: stat.dev,
-  };
-}
 
 /** State of the directory being worked on. */
 class Work {

@@ -51,7 +51,8 @@ export class LanePool {
     const worker = new Worker(new URL('./backup-lane.ts', import.meta.url), {
       workerData: init,
       resourceLimits: LANE_LIMITS,
-      stdin: false,
+      // Descriptors cross threads here: who opened one need not be who closes it.
+      trackUnmanagedFds: false,
     });
     const lane: LaneState = { worker, outstanding: 0, exited: false };
     this.#lanes.push(lane);

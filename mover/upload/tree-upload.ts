@@ -3,15 +3,18 @@
 // down, never the tree.
 import { availableParallelism } from 'node:os';
 import { WindlassError } from '../../base/errors.ts';
-import { type ChunkSink, DIRECTORY_PREFIX, encodeEntry, type EntryExtra, type IndirectEntry, type ObjectId, type Policy, type PolicyNode, writeConcatenation, writeObject } from '../../repo-format/index.ts';
+import { type ChunkSink, DIRECTORY_PREFIX, encodeEntry, type EntryExtra, type EntryFields, type IndirectEntry, type ObjectId, type Policy, type PolicyNode, SummaryBuilder, writeConcatenation, writeObject } from '../../repo-format/index.ts';
 import type { IgnorePolicy } from '../source/ignore-rules.ts';
-import { openFileLimit } from '../posix/libc.ts';
+import { errnoName, openFileLimit, StatRecord, statAt } from '../posix/libc.ts';
+import { factsOf } from './entry-facts.ts';
 import { DirectoryNode, type FinishedDirectory } from './directory-node.ts';
 import type { DirectoryFailure, DirectoryResult, EntryFacts, FailedPath, FileResult, LaneJob, LaneResult, LargeFile } from './lane-protocol.ts';
 
 export interface TreeRoot {
   /** An open directory; owned by the upload from now on. */
   readonly fd: number;
+  /** Set when the source is not the directory but this one file in it. */
+  readonly file: { readonly name: string; readonly nameBytes: Uint8Array } | undefined;
   /** Root directory objects of previous snapshots. */
   readonly previous: readonly string[];
   readonly policies: PolicyNode;
@@ -97,6 +100,8 @@ export class TreeUpload {
     vanishedPaths: [],
   };
   root: FinishedDirectory | undefined;
+  /** The root entry when the source is a single file. */
+  rootFile: EntryFields | undefined;
   /** Why the tree cannot be finished; set once. */
   failure: Error | undefined;
   readonly #options: TreeUploadOptions;
@@ -110,6 +115,7 @@ export class TreeUpload {
   readonly #active = new Set<DirectoryNode>();
   readonly #fdLimit: number;
   #nextId = 1;
+  #isSingleFile = false;
 
   constructor(root: TreeRoot, options: TreeUploadOptions, sink: ChunkSink) {
     this.#options = options;
@@ -120,11 +126,25 @@ export class TreeUpload {
     this.#rootNode.fd = root.fd;
     this.#rootNode.policies = root.policies;
     this.#rootNode.ownIgnore = root.ignore;
-    this.#directories.push({ node: this.#rootNode, previous: root.previous });
+    if (root.file === undefined) this.#directories.push({ node: this.#rootNode, previous: root.previous });
+    else this.#startWithFile(root.fd, root.file);
   }
 
   get isDone(): boolean {
-    return this.root !== undefined || this.failure !== undefined;
+    return this.root !== undefined || this.rootFile !== undefined || this.failure !== undefined;
+  }
+
+  #startWithFile(fd: number, file: NonNullable<TreeRoot['file']>): void {
+    const stat = new StatRecord();
+    const status = statAt(fd, file.nameBytes, stat);
+    if (status < 0 || !stat.isRegular) {
+      this.failure = sourceUnreadable(status < 0 ? errnoName(-status) : 'not a regular file');
+      return;
+    }
+    // It has no directory to keep its other attributes in (docs/design/0001-extra-members.md).
+    this.#rootNode.pending = 1;
+    this.#isSingleFile = true;
+    this.#addLargeFile(this.#rootNode, { ...file, position: 0, facts: factsOf(stat), extra: undefined });
   }
 
   /** Work for one lane: a large file alone, or some directories from the deepest end. */
@@ -297,10 +317,7 @@ export class TreeUpload {
   #onDirectoryFailure(node: DirectoryNode, result: DirectoryFailure): void {
     const { parent } = node;
     if (parent === undefined) {
-      this.failure ??= new WindlassError(`cannot back up the source: ${result.failed.message}`, {
-        code: 'SOURCE_UNREADABLE',
-        context: { errno: result.failed.code },
-      });
+      this.failure ??= sourceUnreadable(result.failed.message);
       return;
     }
     if (result.vanished) {
@@ -374,6 +391,10 @@ export class TreeUpload {
   #finishFile(state: LateFileState, inParts: boolean): void {
     const { node, file, path, stored } = state;
     this.totals.readFiles++;
+    if (this.#isSingleFile && (state.failed !== undefined || state.vanished)) {
+      this.failure ??= sourceUnreadable(state.failed?.message ?? 'it vanished');
+      return;
+    }
     if (state.failed !== undefined) {
       this.#fail(node, state.failed);
       return;
@@ -398,24 +419,26 @@ export class TreeUpload {
     }
     this.totals.files++;
     this.totals.bytes += state.size;
-    node.addLateFile({
-      position: file.position,
+    const fields: EntryFields = {
+      name: file.name,
+      type: 'f',
+      mode: facts.mode & 0o7777,
       size: state.size,
       mtimeSeconds: facts.mtimeSeconds,
       mtimeNanos: facts.mtimeNanos,
-      text: encodeEntry({
-        name: file.name,
-        type: 'f',
-        mode: facts.mode & 0o7777,
-        size: state.size,
-        mtimeSeconds: facts.mtimeSeconds,
-        mtimeNanos: facts.mtimeNanos,
-        uid: facts.uid,
-        gid: facts.gid,
-        objectId,
-        extra: Object.keys(extra).length === 0 ? undefined : extra,
-      }),
-    });
+      uid: facts.uid,
+      gid: facts.gid,
+      objectId,
+      extra: Object.keys(extra).length === 0 ? undefined : extra,
+    };
+    if (this.#isSingleFile) {
+      const counter = new SummaryBuilder();
+      counter.addFile(state.size, facts.mtimeSeconds, facts.mtimeNanos);
+      this.rootFile = { ...fields, summary: { ...counter.build(0, 0), dirs: 0 } };
+      return;
+    }
+    const { mtimeSeconds, mtimeNanos } = fields;
+    node.addLateFile({ position: file.position, size: state.size, mtimeSeconds, mtimeNanos, text: encodeEntry(fields) });
   }
 
   #fail(node: DirectoryNode, failed: FailedPath): void {
@@ -492,6 +515,10 @@ export class TreeUpload {
     this.#open.clear();
     this.#rootNode.closeFd();
   }
+}
+
+function sourceUnreadable(reason: string): WindlassError {
+  return new WindlassError(`cannot back up the source: ${reason}`, { code: 'SOURCE_UNREADABLE' });
 }
 
 function ignorePolicyOf(policy: Policy): IgnorePolicy | undefined {

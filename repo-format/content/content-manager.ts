@@ -26,6 +26,7 @@ import { encodeSessionMarker, newSessionId, type SessionId } from './session.ts'
 import { type JournalContents, journalKey, readJournals, SessionJournal } from './session-journal.ts';
 
 const MANIFEST_PREFIX = 'm';
+const MAX_COMMITS_IN_FLIGHT = 4;
 /** Readers reload indexes at least this often (repository format §9.4). */
 const INDEX_REFRESH_MS = 15 * 60 * 1000;
 /** Packs of a dead session are taken over only well within the 24 h that maintenance leaves them (§9.4). */
@@ -289,7 +290,7 @@ export class ContentManager {
   async write(prefix: string, bytes: Uint8Array, compressor: string, signal: AbortSignal): Promise<ContentId> {
     await this.startSession(signal);
     const id = this.#writer.write(prefix, bytes, compressor);
-    this.#startFullPacks(signal);
+    await this.storeFullPacks(signal);
     return id;
   }
 
@@ -379,12 +380,18 @@ export class ContentManager {
     }
   }
 
-  /** Packs of the main thread's own writer that are full need not wait for the flush. */
-  #startFullPacks(signal: AbortSignal): void {
+  /**
+   * Sends full packs of the main thread's own writer on their way. Waits when many are under way already, so that a
+   * caller who awaits this between writes bounds what is staged.
+   */
+  async storeFullPacks(signal: AbortSignal): Promise<void> {
+    if (this.#tails.length === 0) return;
     for (const pack of this.#tails.splice(0)) {
       if (pack.length >= this.#options.spec.maxPackSizeBytes) this.acceptPack(pack, signal);
       else this.#tails.push(pack);
     }
+    while (this.#commits.size > MAX_COMMITS_IN_FLIGHT) await Promise.race(this.#commits);
+    this.throwIfFailed();
   }
 
   /**

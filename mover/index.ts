@@ -1,0 +1,11 @@
+// The only door into the mover: a directory tree into a repository, and back.
+export {
+  type BackupDeps,
+  type BackupError,
+  type BackupOptions,
+  type BackupResult,
+  backupTree,
+  type ConsistencyReport,
+} from './upload/backup.ts';
+export type { BackupProgress } from './upload/progress.ts';
+export { backupStream, type StreamOptions } from './upload/stream.ts';
