@@ -37,8 +37,11 @@ test('of entries for one key the greatest is kept, as a plain merge would', () =
 });
 
 test('many entries of all prefixes come out sorted, over several segments and with repeated keys', () => {
-  for (const keyspace of [Infinity, 30_000]) {
-    const entries = randomEntries(new SeededRandom(3), 70_000, 50, keyspace);
+  for (const [count, keyspace] of [
+    [66_000, Infinity],
+    [5_000, 2_000],
+  ] as const) {
+    const entries = randomEntries(new SeededRandom(3), count, 50, keyspace);
     const builder = new IndexBuilder();
     for (const entry of entries) builder.addEntry(entry);
     const parsed = parseIndex(buildOne(builder));

@@ -4,6 +4,7 @@ import type { BlobId } from '../blob/storage.ts';
 import type { ContentId } from './content-id.ts';
 import { contentKey } from './content-id.ts';
 import type { IndexEntry } from './entry.ts';
+import { IndexFilter, isFilterWorthwhile, isInGroups } from './index-filter.ts';
 import { mergeIndexes } from './merge-indexes.ts';
 import { parseIndex } from './parse-index.ts';
 import type { ParsedIndex } from './parsed-index.ts';
@@ -28,11 +29,17 @@ export const ABSENT = 0;
 export const LIVE = 1;
 export const DELETED = 2;
 
+const ALL_GROUPS = -1;
+
 export class IndexSet {
   readonly indexes: readonly LoadedIndex[];
   /** Deleted entries of this second and before do not exist. */
   readonly watermarkSeconds: number;
   readonly #parsed: readonly ParsedIndex[];
+  /** Rows of all indexes; a content may have several. */
+  readonly rowCount: number;
+  #filter: IndexFilter | undefined;
+  #searches = 0;
   // Where the last search ended: a result without an allocation.
   #winnerIndex: ParsedIndex | undefined;
   #winnerEntry = -1;
@@ -43,11 +50,7 @@ export class IndexSet {
     this.indexes = indexes;
     this.watermarkSeconds = watermarkSeconds;
     this.#parsed = indexes.map((index) => index.parsed).filter((parsed) => parsed.entryCount > 0);
-  }
-
-  /** Rows of all indexes; a content may have several. */
-  get rowCount(): number {
-    return this.#parsed.reduce((sum, parsed) => sum + parsed.entryCount, 0);
+    this.rowCount = this.#parsed.reduce((sum, parsed) => sum + parsed.entryCount, 0);
   }
 
   /** The winning entry, unless the watermark hides it. It may be deleted. `INDEX_CORRUPT` when its row is broken. */
@@ -108,9 +111,11 @@ export class IndexSet {
   #search(key: Uint8Array): void {
     this.#winnerIndex = undefined;
     const parsed = this.#parsed;
+    const groups = this.#groupsOf(key);
+    if (groups === 0) return;
     for (let number = 0; number < parsed.length; number++) {
       const index = parsed[number];
-      if (index === undefined) continue;
+      if (index === undefined || !isInGroups(groups, number)) continue;
       const entry = index.find(key);
       if (entry < 0) continue;
       const timestamp = index.timestampAt(entry);
@@ -121,6 +126,14 @@ export class IndexSet {
       this.#winnerTimestamp = timestamp;
       this.#winnerDeleted = deleted;
     }
+  }
+
+  /** The filter is made once searching without it has cost as much: few lookups never pay for it. */
+  #groupsOf(key: Uint8Array): number {
+    if (this.#filter !== undefined) return this.#filter.groupsOf(key);
+    if (isFilterWorthwhile(this.#parsed, this.rowCount, this.#searches)) this.#filter = new IndexFilter(this.#parsed);
+    this.#searches++;
+    return ALL_GROUPS;
   }
 
   #beatsWinner(index: ParsedIndex, entry: number, timestamp: number, deleted: boolean): boolean {

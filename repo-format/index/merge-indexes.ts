@@ -15,22 +15,24 @@ interface Cursor {
 export function* mergeIndexes(indexes: readonly ParsedIndex[], prefix?: string): IterableIterator<IndexEntry> {
   const heap = indexes.map((index) => cursorOver(index, prefix)).filter((cursor) => cursor.entry < cursor.end);
   for (let at = (heap.length >> 1) - 1; at >= 0; at--) siftDown(heap, at);
-  let previous: Uint8Array | undefined;
+  let previous: { readonly index: ParsedIndex; readonly entry: number } | undefined;
   while (heap.length > 0) {
     const first = heap[0];
     if (first === undefined) return;
-    const key = first.index.keyAt(first.entry);
-    if (previous !== undefined && compareBytes(previous, key) >= 0) throw indexCorrupt('keys are not in order');
-    let winner = first.index.entryAt(first.entry);
+    const { index, entry } = first;
+    if (previous !== undefined && compareKeys(previous.index, previous.entry, index, entry) >= 0) {
+      throw indexCorrupt('keys are not in order');
+    }
+    let winner = index.entryAt(entry);
     advance(heap);
     for (let next = heap[0]; next !== undefined; next = heap[0]) {
-      if (compareBytes(next.index.keyAt(next.entry), key) !== 0) break;
-      const entry = next.index.entryAt(next.entry);
-      if (compareEntries(entry, winner) > 0) winner = entry;
+      if (compareKeys(next.index, next.entry, index, entry) !== 0) break;
+      const other = next.index.entryAt(next.entry);
+      if (compareEntries(other, winner) > 0) winner = other;
       advance(heap);
     }
     yield winner;
-    previous = key;
+    previous = { index, entry };
   }
 }
 
@@ -78,14 +80,18 @@ function siftDown(heap: Cursor[], at: number): void {
 }
 
 function compareCursors(a: Cursor, b: Cursor): number {
-  return compareBytes(a.index.keyAt(a.entry), b.index.keyAt(b.entry));
+  return compareKeys(a.index, a.entry, b.index, b.entry);
 }
 
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
+function compareKeys(a: ParsedIndex, entryA: number, b: ParsedIndex, entryB: number): number {
+  const bytesA = a.bytes;
+  const bytesB = b.bytes;
+  const offsetA = a.keyOffset(entryA);
+  const offsetB = b.keyOffset(entryB);
+  const length = Math.min(a.keySize, b.keySize);
   for (let index = 0; index < length; index++) {
-    const difference = (a[index] ?? 0) - (b[index] ?? 0);
+    const difference = (bytesA[offsetA + index] ?? 0) - (bytesB[offsetB + index] ?? 0);
     if (difference !== 0) return difference;
   }
-  return a.length - b.length;
+  return a.keySize - b.keySize;
 }

@@ -75,6 +75,12 @@ export function prefixCode(byte: number): number {
   return byte >= 0x67 && byte <= 0x7a ? byte - 0x66 : -1;
 }
 
+/** Values that the first four bytes of a hash can have. */
+const HEADS = 2 ** 32;
+const MIN_GUESS_KEY_SIZE = 5;
+// The second guess is a few rows off.
+const FIRST_STEP = 4;
+
 export class RowIndex implements ParsedIndex {
   readonly version: 1 | 2;
   readonly entryCount: number;
@@ -83,6 +89,7 @@ export class RowIndex implements ParsedIndex {
   readonly #headerSize: number;
   readonly #stride: number;
   readonly #rows: RowReader;
+  readonly #view: DataView;
   /** First row of each prefix code, and the count of rows at the end. */
   readonly #prefixStarts = new Uint32Array(PREFIX_CODES + 1);
 
@@ -90,6 +97,7 @@ export class RowIndex implements ParsedIndex {
     assertRowsInside(bytes, layout);
     this.version = rows.version;
     this.bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.entryCount = layout.entryCount;
     this.keySize = layout.keySize;
     this.#headerSize = layout.headerSize;
@@ -110,18 +118,26 @@ export class RowIndex implements ParsedIndex {
   }
 
   /**
-   * Guesses the row from the first bytes of the hash, which are uniform, and gallops from there: a few cache misses
-   * where a plain binary search has twenty. Rows that are not uniform cost a logarithm all the same.
+   * Hashes are uniform: two guesses from the first bytes of the hash land within a few rows, and a gallop from there ends
+   * at the place. About six probes where a plain binary search of a million rows has twenty. Rows that are not uniform
+   * cost a logarithm all the same.
    */
   lowerBound(key: Uint8Array): number {
     const code = prefixCode(key[0] ?? 0xff);
-    if (code < 0) return this.#search(key, 0, this.entryCount);
+    if (code < 0 || this.keySize < MIN_GUESS_KEY_SIZE) return this.#search(key, 0, this.entryCount);
     const start = this.#prefixStarts[code] ?? 0;
     const end = this.#prefixStarts[code + 1] ?? 0;
     if (start >= end) return start;
-    const fraction = ((key[1] ?? 0) * 65536 + (key[2] ?? 0) * 256 + (key[3] ?? 0)) / 16777216;
-    const guess = start + Math.floor(fraction * (end - start));
-    let step = 8;
+    const head = headOf(key, 1);
+    const rowsPerUnit = (end - start) / HEADS;
+    const first = start + Math.floor(head * rowsPerUnit);
+    const distance = Math.trunc((head - this.#headAt(first)) * rowsPerUnit);
+    return this.#gallop(key, Math.min(Math.max(first + distance, start), end - 1), start, end);
+  }
+
+  /** From a guess inside [start, end) outwards in doubling steps, then a binary search between the last two. */
+  #gallop(key: Uint8Array, guess: number, start: number, end: number): number {
+    let step = FIRST_STEP;
     if (this.#compare(guess, key) < 0) {
       let low = guess + 1;
       let high = low + step;
@@ -134,12 +150,12 @@ export class RowIndex implements ParsedIndex {
     }
     let high = guess;
     let low = high - step;
-    while (low > start && this.#compare(low, key) >= 0) {
+    while (low >= start && this.#compare(low, key) >= 0) {
       high = low;
       step *= 2;
       low = high - step;
     }
-    return this.#search(key, Math.max(low, start), high);
+    return this.#search(key, Math.max(low + 1, start), high);
   }
 
   keyOffset(entry: number): number {
@@ -193,4 +209,15 @@ export class RowIndex implements ParsedIndex {
     }
     return 0;
   }
+
+  #headAt(entry: number): number {
+    return this.#view.getUint32(this.#headerSize + entry * this.#stride + 1);
+  }
+}
+
+function headOf(key: Uint8Array, offset: number): number {
+  return (
+    (key[offset] ?? 0) * 0x100_0000 +
+    (((key[offset + 1] ?? 0) << 16) | ((key[offset + 2] ?? 0) << 8) | (key[offset + 3] ?? 0))
+  );
 }
