@@ -18,7 +18,7 @@ Examples:
   $ windlass repository create
   $ windlass snapshot create /home
   $ windlass snapshot list
-  $ windlass snapshot restore latest /tmp/restored
+  $ windlass snapshot restore latest ./restored
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but some files or attributes are missing,
 10 no repository there, 12 wrong password, 130 interrupted. Error codes: docs/errors.md.`;

@@ -128,7 +128,7 @@ Everything is in ${scratch.folder}; delete that folder when you are done. To go 
   ${command} snapshot list
   ${command} ls -l ${id.slice(0, 8)}
   ${command} snapshot create ${source}
-  ${command} snapshot restore latest /tmp/somewhere
+  ${command} snapshot restore latest ./restored-again
   ${command} snapshot verify
   ${command} --help`);
 }

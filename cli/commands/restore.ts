@@ -33,7 +33,7 @@ export function defineRestoreCommand(group: Command, run: Runner): void {
         );
       }),
     [
-      'windlass snapshot restore 3a58170b /tmp/restored',
+      'windlass snapshot restore 3a58170b ./restored',
       'windlass snapshot restore latest/etc/hosts ./hosts --source root@web1:/',
       'windlass snapshot restore 3a58170b /srv/data --delete-extra --verify --receipt receipt.json',
     ],
