@@ -127,7 +127,7 @@ test('entries read back, with whatever extra they carry', () => {
       (fields, extra) => {
         const text = encodeEntry({ ...fields, type: 'f', objectId: OBJECT_ID, extra });
         const parsed = parseEntry(JSON.parse(text));
-        assert.ok(typeof parsed !== 'string', String(parsed));
+        assert.ok(typeof parsed !== 'string', text);
         const { summary, extra: parsedExtra, ...rest } = { ...parsed };
         assert.deepEqual(rest, { ...fields, type: 'f', objectId: OBJECT_ID });
         assert.equal(summary, undefined);

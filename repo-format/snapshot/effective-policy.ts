@@ -1,6 +1,6 @@
 // Which policies apply to a source, and what they say together (snapshots §4.7).
 import { WindlassError } from '../../base/errors.ts';
-import { type ExactJson, type ExactJsonObject, compareUtf8, isJsonObject } from '../../base/go-json.ts';
+import { type ExactJson, type ExactJsonObject, compareUtf8, encodeGoJson, isJsonObject } from '../../base/go-json.ts';
 import { type Labels, type ManifestId, type ManifestMetadata, pickLatest } from '../manifest/manifest-entry.ts';
 import type { ManifestStore } from '../manifest/manifest-store.ts';
 import { DEFAULT_POLICY, type Policy, encodePolicy, isUnset, parsePolicy, policyTree } from './policy.ts';
@@ -191,8 +191,10 @@ function mergeUnion(trees: readonly (ExactJsonObject | undefined)[], field: Poli
   return [...values.entries()].sort(([a], [b]) => compareUtf8(a, b)).map(([, value]) => value);
 }
 
-/** Sorts extensions by name and times of day by hour and minute. */
+/** Sorts extensions by name and times of day by hour and minute; the types were checked when the policy was read. */
 function unionKey(value: ExactJson): string {
-  if (!isJsonObject(value)) return String(value);
-  return `${String(value['hour']).padStart(2, '0')}:${String(value['min']).padStart(2, '0')}`;
+  if (typeof value === 'string') return value;
+  if (!isJsonObject(value)) return encodeGoJson(value);
+  const { hour = 0, min = 0 } = value;
+  return `${encodeGoJson(hour).padStart(2, '0')}:${encodeGoJson(min).padStart(2, '0')}`;
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { encodeMaintenanceSettings } from '../manifest/maintenance-settings.ts';
 import { encodeManifestEntry } from '../manifest/manifest-entry.ts';
 import { parseManifestContent } from '../manifest/manifest-content.ts';
 import { encodeIndirect, parseIndirect } from '../object/indirect-object.ts';
@@ -103,6 +104,7 @@ test('manifests by kopia come out with the same bytes', () => {
         assert.equal(encodeSnapshotManifest(parseSnapshotManifest(id, dataJson)), dataJson);
         assert.equal(rewriteSnapshotManifest(dataJson, {}), dataJson);
       }
+      if (type === 'maintenance') assert.equal(encodeMaintenanceSettings('user@host'), dataJson);
       if (type === 'policy') assert.equal(encodePolicy(parsePolicy(dataJson)), dataJson);
     }
   }
