@@ -27,7 +27,7 @@ export { loadEffectivePolicy, type EffectivePolicy } from './snapshot/effective-
 export type { DirectoryExtra, EntryExtra, ExtendedAttribute, SpecialFile } from './snapshot/extra.ts';
 export type { CompressionPolicy, Policy } from './snapshot/policy.ts';
 export { loadPolicyTree, PolicyNode, type SourcePolicies } from './snapshot/policy-tree.ts';
-export { PreviousDirectory } from './snapshot/previous-directory.ts';
+export { type ComparedStat, PreviousDirectory } from './snapshot/previous-directory.ts';
 export { EMPTY_STATS, INCOMPLETE_CANCELED, INCOMPLETE_CHECKPOINT, type NewSnapshot, type SnapshotManifest, type SnapshotStats } from './snapshot/snapshot-manifest.ts';
 export { planRetention } from './snapshot/retention.ts';
 export { deleteSnapshot, findPrevious, listSnapshots, loadSnapshot, saveSnapshot } from './snapshot/snapshots.ts';

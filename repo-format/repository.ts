@@ -12,6 +12,7 @@ import { type CipherSpec, type ContentCipher, createContentCipher } from './cryp
 import { createFormat, type CreateFormatOptions } from './format/create-format.ts';
 import { encodeFormatReplica } from './format/format-replica.ts';
 import { type FormatDeps, type OpenFormat, openFormat } from './format/open-format.ts';
+import { cipherSpecOf } from './format/repository-config.ts';
 import type { ContentId } from './index/content-id.ts';
 import type { IndexEntry } from './index/entry.ts';
 import { ManifestStore } from './manifest/manifest-store.ts';
@@ -98,12 +99,7 @@ export class Repository {
     signal: AbortSignal,
   ): Promise<Repository> {
     const { storage, readOnly = false } = options;
-    const { config } = format;
-    const cipherSpec: CipherSpec = {
-      encryption: config.encryption,
-      masterKey: config.masterKey,
-      ...(config.ecc === '' ? {} : { ecc: { algorithm: config.ecc, overheadPercent: config.eccOverheadPercent } }),
-    };
+    const cipherSpec = cipherSpecOf(format.config);
     const cipher: ContentCipher = createContentCipher(cipherSpec);
     const contents = await ContentManager.open(
       {

@@ -8,6 +8,7 @@ import { compressorForFile, ContentWriter, createSplitter, IndexSet, LaneReader,
 import { errnoName, StatRecord } from '../posix/libc.ts';
 import { DirectoryBackup, LaneStopped } from './directory-backup.ts';
 import { factsOf } from './entry-facts.ts';
+import { HintLog, HintTable } from './change-hints.ts';
 import { FileStore } from './file-store.ts';
 import type { FileJob, FileResult, FromLane, LaneInit, LaneResult, ToLane } from './lane-protocol.ts';
 import { LaneSink } from './lane-sink.ts';
@@ -22,6 +23,7 @@ class Lane {
   readonly #files: FileStore;
   readonly #directories: DirectoryBackup;
   readonly #progress: LaneProgress;
+  readonly #hintLog: HintLog | undefined;
   readonly #listed = new StatRecord();
 
   constructor(init: LaneInit, post: (message: FromLane) => void) {
@@ -42,8 +44,12 @@ class Lane {
     const sink = new LaneSink(this.#writer, splitter, init.writer.indexVersion >= 2);
     const isStopped = (): boolean => Atomics.load(this.#control, 0) !== 0;
     this.#files = new FileStore(options, { writer: new ObjectWriter(sink, splitter), progress: this.#progress, isStopped });
+    this.#hintLog = init.keepHints ? new HintLog() : undefined;
     this.#directories = new DirectoryBackup(options, {
       sink,
+      hints: init.hints === undefined ? undefined : new HintTable(init.hints),
+      hintLog: this.#hintLog,
+      nowMs: () => systemClock.nowMs(),
       files: this.#files,
       progress: this.#progress,
       isStopped,
@@ -68,7 +74,7 @@ class Lane {
       }
       case 'finish': {
         // Unfinished packs are handed over as tails; the main thread joins those of all lanes.
-        this.#post({ type: 'finished', tails: this.#writer.takeOpenPacks(), stats: { ...this.#writer.stats } });
+        this.#post({ type: 'finished', tails: this.#writer.takeOpenPacks(), stats: { ...this.#writer.stats }, hints: this.#hintLog?.take() ?? new Uint32Array(0) });
         break;
       }
       case 'exit':

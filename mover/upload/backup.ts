@@ -1,7 +1,8 @@
 // Backs up one directory tree as a snapshot: finds what to compare with, runs the lanes over the tree, makes everything
 // durable, and only then says that there is a snapshot. A run that fails or is stopped leaves what it stored for the next.
+import { createHash } from 'node:crypto';
 import { constants, openSync, realpathSync, statSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { isAbortError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -14,6 +15,7 @@ import {
 
   loadPolicyTree,
   loadSnapshot,
+  formatSource,
   type ManifestId,
   metadataCompressor,
   type NewSnapshot,
@@ -27,6 +29,7 @@ import {
 } from '../../repo-format/index.ts';
 import type { IgnorePolicy } from '../source/ignore-rules.ts';
 import { applyRetention } from './apply-retention.ts';
+import { type HintTable, loadHints, storeHints } from './change-hints.ts';
 import type { FinishedDirectory } from './directory-node.ts';
 import { LanePool } from './lane-pool.ts';
 import type { FailedPath, LaneInit, LaneOptions } from './lane-protocol.ts';
@@ -150,6 +153,7 @@ class BackupRun {
   #checkpoint: ManifestId | undefined;
   #lastCheckpointMs: number;
   #lastFlushMs: number;
+  readonly #hintLogs: Uint32Array[] = [];
   #hashedBytes = 0;
   #newContents = 0;
   #uploadedBytes = 0;
@@ -196,6 +200,7 @@ class BackupRun {
       },
       sink,
     );
+    const hints = this.#loadHints(root);
     const known = contents.known();
     const reader = this.#repository.laneReaderData();
     const inits = Array.from({ length: this.#lanes }, (_, laneNumber): LaneInit => ({
@@ -207,6 +212,8 @@ class BackupRun {
       control: this.#control.buffer as SharedArrayBuffer,
       progress: this.#progressMemory,
       laneNumber,
+      hints: hints?.memory,
+      keepHints: this.#hintsPath() !== undefined,
     }));
     const pool = LanePool.start(inits, {
       nextJobs: () => tree.nextJobs(),
@@ -221,7 +228,9 @@ class BackupRun {
     try {
       await this.#drive(tree, pool, signal);
       await this.#collectPacks(pool);
-      return await this.#finish(tree, signal);
+      const result = await this.#finish(tree, signal);
+      this.#storeHints(result.manifest.rootEntry?.objectId, root);
+      return result;
     } catch (error) {
       stop();
       await this.#keepWhatIsSafe(pool, error);
@@ -295,7 +304,8 @@ class BackupRun {
   }
 
   async #collectPacks(pool: LanePool): Promise<void> {
-    const { tails, stats } = await pool.finishPacks();
+    const { tails, stats, hints } = await pool.finishPacks();
+    this.#hintLogs.push(...hints);
     for (const pack of tails) {
       this.#uploadedBytes += pack.length;
       this.#repository.contents.acceptTail(pack);
@@ -363,6 +373,30 @@ class BackupRun {
     }
   }
 
+  #hintsPath(): string | undefined {
+    const { stateDirectory } = this.#deps;
+    if (stateDirectory === undefined) return undefined;
+    const source = createHash('sha256').update(formatSource(this.#options.source)).digest('hex').slice(0, 32);
+    return join(stateDirectory, 'hints', source);
+  }
+
+  #loadHints(root: Pick<TreeRoot, 'device'>): HintTable | undefined {
+    const path = this.#hintsPath();
+    const rootObjectId = this.#previous[0]?.rootEntry?.objectId;
+    if (path === undefined || rootObjectId === undefined) return undefined;
+    return loadHints(path, { rootObjectId, device: root.device });
+  }
+
+  #storeHints(rootObjectId: string | undefined, root: Pick<TreeRoot, 'device'>): void {
+    const path = this.#hintsPath();
+    if (path === undefined || rootObjectId === undefined) return;
+    try {
+      storeHints(path, { rootObjectId, device: root.device }, this.#hintLogs);
+    } catch (error) {
+      this.#deps.logger.warn('change hints could not be stored; the next run is slower', { error: String(error) });
+    }
+  }
+
   #laneOptions(policy: Policy): LaneOptions {
     const { compression } = this.#options;
     return {
@@ -398,14 +432,14 @@ class BackupRun {
 }
 
 /** The root itself may be a symlink, as a person would expect; nothing below it is followed. */
-function openRoot(path: string): Pick<TreeRoot, 'fd' | 'file'> {
+function openRoot(path: string): Pick<TreeRoot, 'fd' | 'file' | 'device'> {
   try {
     const real = realpathSync(path);
     const stat = statSync(real);
-    if (stat.isDirectory()) return { fd: openSync(real, constants.O_RDONLY | constants.O_DIRECTORY), file: undefined };
+    if (stat.isDirectory()) return { fd: openSync(real, constants.O_RDONLY | constants.O_DIRECTORY), file: undefined, device: stat.dev };
     if (stat.isFile()) {
       const name = basename(real);
-      return { fd: openSync(dirname(real), constants.O_RDONLY | constants.O_DIRECTORY), file: { name, nameBytes: Buffer.from(name) } };
+      return { fd: openSync(dirname(real), constants.O_RDONLY | constants.O_DIRECTORY), file: { name, nameBytes: Buffer.from(name) }, device: stat.dev };
     }
     throw new WindlassError(`${path} is neither a directory nor a regular file`, { code: 'SOURCE_UNREADABLE', context: { path } });
   } catch (cause) {

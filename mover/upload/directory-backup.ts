@@ -1,6 +1,7 @@
 // What a lane does with one directory: list it, decide for each entry whether the previous snapshot's object still serves
 // (snapshots §5.3), store what does not, and write the directory object itself when nothing below it is left to others.
 import {
+  type ComparedStat,
   compressorForFile,
   contentKey,
   type ContentId,
@@ -45,6 +46,7 @@ import { openForReading } from '../source/file-opener.ts';
 import { IgnoreScope } from '../source/ignore-rules.ts';
 import { readXattrs, readXattrsAt, type Xattr } from '../source/xattrs.ts';
 import { PosixError } from '../posix/libc.ts';
+import { directorySeed, type Fingerprint, fingerprint, type HintLog, type HintTable, isRacy } from './change-hints.ts';
 import { factsOf } from './entry-facts.ts';
 import type { FileStore, StoreOutcome } from './file-store.ts';
 import type {
@@ -69,6 +71,11 @@ export interface DirectoryBackupDeps {
   /** Reads a directory object of a previous snapshot; throws when it cannot be had. */
   readonly readObject: (id: ObjectId) => Uint8Array;
   readonly indexSet: () => IndexSet;
+  /** What the previous run remembered; undefined when it remembered nothing of this source. */
+  readonly hints: HintTable | undefined;
+  /** Where this run notes what to remember. */
+  readonly hintLog: HintLog | undefined;
+  readonly nowMs: () => number;
   readonly warn: (message: string, error: unknown) => void;
   /** A number in [0, 100): decides on `forceHashPercent`. */
   readonly roll: () => number;
@@ -113,6 +120,9 @@ class Work {
   /** Undefined when nothing can be left out. */
   scope: IgnoreScope | undefined;
   levels: readonly IgnoreLevel[] = [];
+  /** Of the directory's change hints. */
+  readonly seed: number;
+  listedAtMs = 0;
 
   constructor(job: DirectoryJob, fd: number, mountPath: string, previous: readonly PreviousDirectory[], vanished: string[]) {
     this.job = job;
@@ -120,6 +130,7 @@ class Work {
     this.mountPath = mountPath;
     this.previous = previous;
     this.vanished = vanished;
+    this.seed = directorySeed(job.path);
   }
 
   pathOf(name: string): string {
@@ -132,6 +143,16 @@ export class DirectoryBackup {
   readonly #deps: DirectoryBackupDeps;
   readonly #listing = new Listing();
   readonly #self = new StatRecord();
+  readonly #fingerprint: Fingerprint = { low: 0, high: 0 };
+  readonly #compared: { -readonly [K in keyof ComparedStat]: ComparedStat[K] } = {
+    type: 'f',
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    mtimeSeconds: 0,
+    mtimeNanos: 0,
+  };
   #emptyObject: ObjectId | undefined;
 
   constructor(options: LaneOptions, deps: DirectoryBackupDeps) {
@@ -174,6 +195,7 @@ export class DirectoryBackup {
     const crossed = job.parentDevice !== 0 && self.dev !== job.parentDevice;
     const mountPath = crossed ? job.path : job.mountPath;
     const work = new Work(job, fd, mountPath, this.#loadPrevious(job.previous), this.#listing.vanished);
+    work.listedAtMs = this.#deps.nowMs();
     const facts = factsOf(self);
     const selfXattrs = attributesOf(() => readXattrs(fd));
     const xattrs = selfXattrs.attributes;
@@ -330,14 +352,17 @@ export class DirectoryBackup {
   /** The extra facts that an lstat and the attribute list tell of any entry. */
   #extraOf(work: Work, entry: ListedEntry): { extra: EntryExtra | undefined; errno: number } {
     const read = attributesOf(() => readXattrsAt(work.fd, entry.nameBytes));
+    return { extra: this.#extraWith(work, entry, read.attributes), errno: read.errno };
+  }
+
+  #extraWith(work: Work, entry: ListedEntry, xattrs: EntryExtra['xattrs']): EntryExtra | undefined {
     const isLinked = entry.stat.nlink > 1;
-    if (read.attributes === undefined && !isLinked && !entry.isStandIn) return { extra: undefined, errno: read.errno };
-    const extra: EntryExtra = {
+    if (xattrs === undefined && !isLinked && !entry.isStandIn) return undefined;
+    return {
       ...(entry.isStandIn ? { rawName: entry.nameBytes } : {}),
       ...(isLinked ? { link: this.#linkGroup(work, entry.stat) } : {}),
-      ...(read.attributes === undefined ? {} : { xattrs: read.attributes }),
+      ...(xattrs === undefined ? {} : { xattrs }),
     };
-    return { extra, errno: read.errno };
   }
 
   /** Not volatile: the same as long as it is the same file in the same place (docs/design/0001). */
@@ -346,13 +371,13 @@ export class DirectoryBackup {
   }
 
   #file(work: Work, entry: ListedEntry): void {
+    if (this.#reuse(work, entry, 'f')) return;
     const { extra, errno } = this.#extraOf(work, entry);
     if (errno === ENOENT) {
       work.vanished.push(entry.name);
       return;
     }
     if (errno !== 0) this.#recordFailure(work, work.pathOf(entry.name), errno, 'listxattr');
-    if (this.#reuse(work, entry, 'f', extra)) return;
     if (entry.stat.size > this.#options.largeFileBytes) {
       work.largeFiles.push({
         position: work.texts.length,
@@ -423,36 +448,63 @@ export class DirectoryBackup {
   }
 
   /** True when a previous snapshot's object serves: nothing an lstat tells has changed, and its content is still stored. */
-  #reuse(work: Work, entry: ListedEntry, type: 'f' | 's', extra: EntryExtra | undefined): boolean {
+  #reuse(work: Work, entry: ListedEntry, type: 'f' | 's'): boolean {
+    const isRemembered = this.#remember(work, entry);
+    // The previous run saw this file, and inode or change time were different.
+    if (isRemembered === false) return false;
     const { stat } = entry;
+    const compared = this.#compared;
+    compared.type = type;
+    compared.mode = stat.mode & 0o7777;
+    compared.uid = stat.uid;
+    compared.gid = stat.gid;
+    compared.size = stat.size;
+    compared.mtimeSeconds = stat.mtimeSeconds;
+    compared.mtimeNanos = stat.mtimeNanoseconds;
     for (const directory of work.previous) {
       const index = entry.isStandIn ? directory.findRaw(entry.nameBytes) : directory.find(entry.name);
-      if (index < 0) continue;
-      const compared = {
-        type,
-        mode: stat.mode & 0o7777,
-        uid: stat.uid,
-        gid: stat.gid,
-        size: stat.size,
-        mtimeSeconds: stat.mtimeSeconds,
-        mtimeNanos: stat.mtimeNanoseconds,
-      };
-      if (!directory.isUnchanged(index, compared)) continue;
+      if (index < 0 || !directory.isUnchanged(index, compared)) continue;
       const { forceHashPercent } = this.#options;
       if (forceHashPercent > 0 && this.#deps.roll() < forceHashPercent) return false;
       const objectId = directory.objectId(index);
       if (objectId === undefined || !this.#isStored(objectId)) continue;
-      if (type === 's') {
-        this.#addSymlink(work, entry, objectId, extra);
-      } else {
-        const wasSparse = directory.hasExtra(index) && directory.entry(index)?.extra?.sparse === true;
-        this.#addFile(work, entry, stat, { objectId, size: stat.size, extra: withFlags(extra, wasSparse, false) });
-      }
+      const extra = this.#extraOfUnchanged(work, entry, isRemembered === true, directory, index);
+      if (extra === 'unreadable') return false;
+      if (type === 's') this.#addSymlink(work, entry, objectId, extra);
+      else this.#addFile(work, entry, stat, { objectId, size: stat.size, extra });
       work.cachedFiles++;
       this.#deps.progress.cachedFile(stat.size);
       return true;
     }
     return false;
+  }
+
+  /**
+   * Notes the entry for the next run, and says what the last one knew of it: true when inode and change time are the
+   * same, false when not, undefined when nothing is remembered of this source.
+   */
+  #remember(work: Work, entry: ListedEntry): boolean | undefined {
+    const { hints, hintLog } = this.#deps;
+    if (hints === undefined && hintLog === undefined) return undefined;
+    fingerprint(work.seed, entry.name, entry.stat, this.#fingerprint);
+    if (hintLog !== undefined && !isRacy(entry.stat, work.listedAtMs)) hintLog.add(this.#fingerprint);
+    return hints?.has(this.#fingerprint);
+  }
+
+  #extraOfUnchanged(
+    work: Work,
+    entry: ListedEntry,
+    isRemembered: boolean,
+    directory: PreviousDirectory,
+    index: number,
+  ): EntryExtra | undefined | 'unreadable' {
+    const previous = directory.hasExtra(index) ? directory.entry(index)?.extra : undefined;
+    if (!isRemembered) {
+      const { extra, errno } = this.#extraOf(work, entry);
+      return errno === 0 ? withFlags(extra, previous?.sparse === true, false) : 'unreadable';
+    }
+    if (previous === undefined && entry.stat.nlink === 1 && !entry.isStandIn) return undefined;
+    return withFlags(this.#extraWith(work, entry, previous?.xattrs), previous?.sparse === true, false);
   }
 
   /** The object's first content is in the index and not marked deleted: maintenance has not begun to take it away. */
@@ -463,13 +515,13 @@ export class DirectoryBackup {
   }
 
   #symlink(work: Work, entry: ListedEntry): void {
+    if (this.#reuse(work, entry, 's')) return;
     const { extra, errno } = this.#extraOf(work, entry);
     if (errno === ENOENT) {
       work.vanished.push(entry.name);
       return;
     }
     if (errno !== 0) this.#recordFailure(work, work.pathOf(entry.name), errno, 'listxattr');
-    if (this.#reuse(work, entry, 's', extra)) return;
     const target = readlinkat(work.fd, entry.nameBytes);
     if (typeof target === 'number') {
       if (target === -ENOENT) work.vanished.push(entry.name);

@@ -18,6 +18,8 @@ export interface LanePoolHandlers {
 export interface FinishedLanes {
   readonly tails: readonly StagedPack[];
   readonly stats: ContentWriterStats;
+  /** Change hints gathered since the last time. */
+  readonly hints: readonly Uint32Array[];
 }
 
 /** Memory limits of a lane's JavaScript heap; file data and packs live outside of it. */
@@ -35,7 +37,7 @@ export class LanePool {
   #failure: Error | undefined;
   #paused = false;
   #waiters: (() => void)[] = [];
-  #finishing: { tails: StagedPack[]; stats: ContentWriterStats; left: number } | undefined;
+  #finishing: { tails: StagedPack[]; hints: Uint32Array[]; stats: ContentWriterStats } | undefined;
 
   private constructor(handlers: LanePoolHandlers) {
     this.#handlers = handlers;
@@ -101,7 +103,7 @@ export class LanePool {
   /** Takes the unfinished packs of all lanes, which must be idle. */
   async finishPacks(): Promise<FinishedLanes> {
     const stats: ContentWriterStats = { hashedBytes: 0, hashedContents: 0, newContents: 0, newBytes: 0, packedBytes: 0 };
-    const finishing = { tails: [] as StagedPack[], stats, left: this.#lanes.length };
+    const finishing = { tails: [] as StagedPack[], hints: [] as Uint32Array[], stats };
     this.#finishing = finishing;
     for (const lane of this.#lanes) {
       lane.outstanding++;
@@ -109,7 +111,7 @@ export class LanePool {
     }
     await this.idle();
     this.#finishing = undefined;
-    return { tails: finishing.tails, stats };
+    return finishing;
   }
 
   /** After a failure or a stop: waits a moment for lanes to come to rest, then takes what packs they have. */
@@ -160,7 +162,7 @@ export class LanePool {
         break;
       case 'finished':
         lane.outstanding--;
-        this.#collect(message.tails, message.stats);
+        this.#collect(message);
         break;
       case 'stopped':
         lane.outstanding--;
@@ -174,9 +176,10 @@ export class LanePool {
     this.#wake();
   }
 
-  #collect(tails: readonly StagedPack[], stats: ContentWriterStats): void {
+  #collect({ tails, stats, hints }: Extract<FromLane, { type: 'finished' }>): void {
     const finishing = this.#finishing;
     if (finishing === undefined) return;
+    finishing.hints.push(hints);
     finishing.tails.push(...tails);
     finishing.stats.hashedBytes += stats.hashedBytes;
     finishing.stats.hashedContents += stats.hashedContents;

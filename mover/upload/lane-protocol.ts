@@ -43,6 +43,10 @@ export interface LaneInit {
   /** Float64 per lane, see progress.ts. */
   readonly progress: SharedArrayBuffer;
   readonly laneNumber: number;
+  /** Table of the previous run's change hints, see change-hints.ts. */
+  readonly hints: SharedArrayBuffer | undefined;
+  /** False when nothing is to be remembered for the next run. */
+  readonly keepHints: boolean;
 }
 
 /** Facts of a file or directory as `statx` told them; numbers only. */
@@ -200,6 +204,6 @@ export type FromLane =
   | { readonly type: 'ready' }
   | { readonly type: 'results'; readonly results: readonly LaneResult[] }
   | { readonly type: 'pack'; readonly pack: StagedPack }
-  | { readonly type: 'finished'; readonly tails: readonly StagedPack[]; readonly stats: ContentWriterStats }
+  | { readonly type: 'finished'; readonly tails: readonly StagedPack[]; readonly stats: ContentWriterStats; readonly hints: Uint32Array }
   | { readonly type: 'stopped' }
   | { readonly type: 'error'; readonly error: SerializedError };

@@ -13,6 +13,7 @@ import type { DirectoryFailure, DirectoryResult, EntryFacts, FailedPath, FileRes
 export interface TreeRoot {
   /** An open directory; owned by the upload from now on. */
   readonly fd: number;
+  readonly device: number;
   /** Set when the source is not the directory but this one file in it. */
   readonly file: { readonly name: string; readonly nameBytes: Uint8Array } | undefined;
   /** Root directory objects of previous snapshots. */
