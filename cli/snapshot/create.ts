@@ -152,9 +152,9 @@ function asState(progress: BackupProgress) {
 }
 
 function report(context: CliContext, result: BackupResult, elapsedMs: number): void {
-  const { manifest, errors, consistency, bytesHashed, bytesUploaded, newContents, resumedPacks } = result;
+  const { manifest, errors, consistency, expired, bytesHashed, bytesUploaded, newContents, resumedPacks } = result;
   context.output.documentText(
-    snapshotJson(manifest, { errors, consistency, bytesHashed, bytesUploaded, newContents, resumedPacks }),
+    snapshotJson(manifest, { errors, consistency, expired, bytesHashed, bytesUploaded, newContents, resumedPacks }),
   );
   const { output } = context;
   const summary = manifest.rootEntry?.summary;
