@@ -1,7 +1,7 @@
 // Directory objects: `{"stream":"kopia:directory","entries":[…],"summary":{…}}` and a newline (snapshots §3). Equal trees give
 // equal bytes, hence one object id, in kopia and here.
 import { WindlassError } from '../../base/errors.ts';
-import { compareUtf8, splitJsonArray, splitJsonObject } from '../../base/go-json.ts';
+import { compareUtf8 } from '../../base/go-json.ts';
 import { fitsInt64Ns } from '../../base/go-time.ts';
 import { type DirectoryEntry, parseEntry } from './directory-entry.ts';
 import {
@@ -92,11 +92,4 @@ export function parseDirectoryJson(
 
 export function corruptDirectory(reason: string, cause?: unknown): WindlassError {
   return new WindlassError(`directory object cannot be used: ${reason}`, { code: 'DIRECTORY_CORRUPT', cause });
-}
-
-/** The entries as they are written, for tools that show or compare bytes. */
-export function splitDirectoryEntries(bytes: Uint8Array): string[] {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-  const entries = splitJsonObject(text).find(({ key }) => key === 'entries');
-  return entries === undefined || entries.raw === 'null' ? [] : splitJsonArray(entries.raw);
 }

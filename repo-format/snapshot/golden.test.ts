@@ -9,7 +9,7 @@ import { parseManifestContent } from '../manifest/manifest-content.ts';
 import { encodeIndirect, parseIndirect } from '../object/indirect-object.ts';
 import { parseObjectId } from '../object/object-id.ts';
 import { encodeEntry } from './directory-entry.ts';
-import { compareNames, encodeDirectory, parseDirectory, splitDirectoryEntries } from './directory-object.ts';
+import { compareNames, encodeDirectory, parseDirectory } from './directory-object.ts';
 import { encodePolicy, parsePolicy } from './policy.ts';
 import { PreviousDirectory } from './previous-directory.ts';
 import { encodeSnapshotManifest, parseSnapshotManifest, rewriteSnapshotManifest } from './snapshot-manifest.ts';
@@ -81,7 +81,7 @@ test('every entry by kopia is found again by name and recognised as unchanged', 
       assert.equal(previous.isUnchanged(index, { ...entry, gid: entry.gid + 1 }), false);
       assert.equal(previous.objectId(index), entry.objectId);
     }
-    assert.equal(splitDirectoryEntries(bytes).length, previous.entryCount);
+    assert.equal(parseDirectory(bytes).entries.length, previous.entryCount);
   }
 });
 
