@@ -163,6 +163,13 @@ export interface Binding {
   addressOf(bytes: ArrayBufferView): number;
 }
 
+/** What is used of koffi; its own types are untyped where it matters. */
+interface Koffi {
+  load(path: null): { func(name: string, result: string, parameters: readonly string[]): unknown };
+  errno(): number;
+  address(bytes: ArrayBufferView): bigint;
+}
+
 let loaded: Binding | undefined;
 
 /** The binding of this thread. Throws SYSCALL_UNSUPPORTED where there is none. */
@@ -187,7 +194,7 @@ function load(): Binding {
     throw new SyscallUnsupportedError(`no binding for ${process.platform} on ${process.arch}`);
   }
   try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    const koffi = createRequire(import.meta.url)('koffi') as Koffi;
     // The running executable: it has libc linked or loaded, glibc or musl alike.
     const library = koffi.load(null);
     const raw: Record<string, unknown> = {};

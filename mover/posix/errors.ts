@@ -103,5 +103,5 @@ export function printableName(bytes: Uint8Array): string {
     text += code < 0x20 || code >= 0x7f ? `%${code.toString(16).toUpperCase().padStart(2, '0')}` : char;
   }
   const utf8 = Buffer.from(bytes.buffer, bytes.byteOffset, end).toString('utf8');
-  return utf8.includes('\ufffd') || /[\u0000-\u001f\u007f]/.test(utf8) ? text : utf8;
+  return utf8.includes('\ufffd') || /\p{Cc}/u.test(utf8) ? text : utf8;
 }

@@ -8,6 +8,7 @@
 //  - a POSIX class is only seen in the first few characters of a pattern (`[[:digit:]]*` yes, `number-[[:digit:]]` no).
 
 import { WindlassError } from '../../base/errors.ts';
+import { type CharacterTest, type Path, type Token, matchesWholly } from './ignore-match.ts';
 
 export class IgnorePatternError extends WindlassError {
   static readonly code = 'IGNORE_PATTERN_INVALID';
@@ -20,20 +21,13 @@ export class IgnorePatternError extends WindlassError {
   }
 }
 
-type CharacterTest = (code: number) => boolean;
-
-type Token =
-  | { readonly kind: 'char'; readonly code: number }
-  | { readonly kind: 'separator' }
-  | { readonly kind: 'any' }
-  | { readonly kind: 'star'; readonly double: boolean }
-  | { readonly kind: 'class'; readonly tests: readonly CharacterTest[]; readonly negated: boolean };
-
 const SLASH = 0x2f;
 const BACKSLASH = 0x5c;
 const STAR = 0x2a;
 const BRACKET = 0x5b;
 const BRACKET_END = 0x5d;
+/** Matching recurses once a star; nobody needs this many. */
+const MOST_STARS = 200;
 
 export interface IgnorePattern {
   /** `!…`: brings back what an earlier rule took away. */
@@ -41,9 +35,6 @@ export interface IgnorePattern {
   /** Whether the entry is ignored after this rule, given that rules before it ask it (see {@link applyPatterns}). */
   matches(path: Path, isDirectory: boolean): boolean;
 }
-
-/** A path below the root, `/a/b`, as code points; made once and matched with many patterns. */
-export type Path = readonly number[];
 
 export function pathOf(text: string): Path {
   return Array.from(text, (char) => char.codePointAt(0) ?? 0);
@@ -78,10 +69,12 @@ export function parsePattern(source: string, baseDirectory: string): IgnorePatte
   const tokens = baseTokens(scanner, trimmed, baseDirectory);
   const directoryOnly = scanner.dropTrailingSlash();
   for (let code = scanner.read(); code !== 0; code = scanner.read()) tokens.push(parseToken(code, scanner, trimmed));
+  if (tokens.filter((token) => token.kind === 'star').length > MOST_STARS) {
+    throw new IgnorePatternError(trimmed.slice(0, 100), `more than ${MOST_STARS} stars`);
+  }
   return {
     negated,
-    matches: (path, isDirectory) =>
-      directoryOnly && !isDirectory ? negated : (new Matcher(tokens, path).run(0, 0) === MATCH) !== negated,
+    matches: (path, isDirectory) => (directoryOnly && !isDirectory ? negated : matchesWholly(tokens, path) !== negated),
   };
 }
 
@@ -181,7 +174,7 @@ function parseClassItem(from: number, scanner: Scanner, pattern: string): Charac
 const CLASSES: Readonly<Record<string, RegExp>> = {
   alnum: /^[\p{L}\p{Nd}]$/u,
   alpha: /^\p{L}$/u,
-  ascii: /^[\u0000-\u007f]$/u,
+  ascii: /^\p{ASCII}$/u,
   blank: /^[\p{Zs}\t]$/u,
   cntrl: /^\p{Cc}$/u,
   digit: /^\p{Nd}$/u,
@@ -239,89 +232,5 @@ class Scanner {
     const name = String.fromCodePoint(...this.#text.slice(this.position + 1, this.position + close - 1));
     this.position += close + 1;
     return name.toLowerCase();
-  }
-}
-
-const MATCH = 0;
-const NO_MATCH = 1;
-/** The path ended before the pattern did: a star that takes more of it cannot help. */
-const PATH_ENDED = 2;
-/** A single star ran over a slash: only a '**' further out may go on. */
-const OVER_SLASH = 3;
-
-/** Backtracking over the stars, each (star, position) tried once. */
-class Matcher {
-  readonly #tokens: readonly Token[];
-  readonly #path: Path;
-  #known: Map<number, number> | undefined;
-
-  constructor(tokens: readonly Token[], path: Path) {
-    this.#tokens = tokens;
-    this.#path = path;
-  }
-
-  run(firstToken: number, start: number): number {
-    const path = this.#path;
-    let at = start;
-    for (let i = firstToken; i < this.#tokens.length; i++, at++) {
-      const token = this.#tokens[i] as Token;
-      const code = path[at];
-      if (token.kind === 'star') {
-        const skipped = token.double ? -1 : this.#segmentEnd(i, at);
-        if (skipped === -2) return NO_MATCH;
-        if (skipped < 0) return this.#star(token.double, i, at);
-        at = skipped - 1;
-        continue;
-      }
-      if (code === undefined) return PATH_ENDED;
-      if (!accepts(token, code)) return NO_MATCH;
-    }
-    return at === path.length ? MATCH : NO_MATCH;
-  }
-
-  /** For a single star in front of a slash: where the next slash is, -2 without one; -1 for any other star. */
-  #segmentEnd(i: number, at: number): number {
-    if (this.#tokens[i + 1]?.kind !== 'separator') return -1;
-    const slash = this.#path.indexOf(SLASH, at);
-    return slash < 0 ? -2 : slash;
-  }
-
-  #star(double: boolean, i: number, at: number): number {
-    const key = i * (this.#path.length + 1) + at;
-    const known = this.#known?.get(key);
-    if (known !== undefined) return known;
-    const answer = this.#tryStar(double, i, at);
-    (this.#known ??= new Map()).set(key, answer);
-    return answer;
-  }
-
-  #tryStar(double: boolean, i: number, start: number): number {
-    const path = this.#path;
-    const tokens = this.#tokens;
-    if (i === tokens.length - 1) return double || path.indexOf(SLASH, start) < 0 ? MATCH : NO_MATCH;
-    const mayVanish = double && i + 2 < tokens.length && tokens[i + 1]?.kind === 'separator';
-    if (mayVanish && this.run(i + 2, start) === MATCH) return MATCH;
-    for (let at = start; at < path.length; at++) {
-      const answer = this.run(i + 1, at);
-      if (answer === MATCH || answer === PATH_ENDED) return answer;
-      if (double) continue;
-      if (answer === OVER_SLASH) return answer;
-      // The character just run over; at first, the one the star stands on.
-      if (path[Math.max(start, at - 1)] === SLASH) return OVER_SLASH;
-    }
-    return PATH_ENDED;
-  }
-}
-
-function accepts(token: Exclude<Token, { kind: 'star' }>, code: number): boolean {
-  switch (token.kind) {
-    case 'char':
-      return token.code === code;
-    case 'separator':
-      return code === SLASH;
-    case 'any':
-      return code !== SLASH;
-    case 'class':
-      return token.tests.some((test) => test(code)) !== token.negated;
   }
 }

@@ -2,7 +2,8 @@
 // files such as .kopiaignore where a policy names them, a largest file size, one file system. Nothing applies by default.
 // Rules of a parent come first and can be taken back below (snapshots §5.8).
 
-import { type IgnorePattern, type Path, applyPatterns, parsePattern, pathOf } from './ignore-pattern.ts';
+import type { Path } from './ignore-match.ts';
+import { type IgnorePattern, applyPatterns, parsePattern, pathOf } from './ignore-pattern.ts';
 
 export { IgnorePatternError } from './ignore-pattern.ts';
 

@@ -114,7 +114,7 @@ export function device(kind: 'char' | 'block', major: number, minor: number, att
 
 /** A chain of `depth` directories named `name`, for a key: `deepPath('d', 3) === 'd/d/d'`. */
 export function deepPath(name: string, depth: number): string {
-  return new Array<string>(depth).fill(name).join('/');
+  return Array.from({ length: depth }, () => name).join('/');
 }
 
 export function tree(entries: Readonly<Record<string, TreeEntry>>): Tree {
