@@ -4,8 +4,7 @@
 import { Worker } from 'node:worker_threads';
 import { WindlassError, deserializeError } from '../../base/errors.ts';
 import type { LaneReaderData } from '../../repo-format/index.ts';
-import type { AttributePolicy } from './attributes.ts';
-import { Lane, type LaneControl, type LaneReport, type PackSource } from './lane.ts';
+import { Lane, type LaneControl, type LaneOptions, type LaneReport, type PackSource } from './lane.ts';
 import type { FromLane, LaneInit, ToLane } from './restore-lane.ts';
 import { PlanWindow, WindowBuilder, type WindowCapacity } from './window.ts';
 
@@ -22,7 +21,7 @@ const WINDOWS = 3;
 export interface LanePoolOptions {
   readonly parallel: number;
   readonly capacity: WindowCapacity;
-  readonly policy: AttributePolicy;
+  readonly lane: LaneOptions;
   /** Undefined where packs are no local files: everything then runs on the main thread through `source`. */
   readonly readerData: LaneReaderData | undefined;
   /** For work on the main thread. */
@@ -109,8 +108,8 @@ export class LanePool {
   }
 
   #runHere(slot: Slot): void {
-    const { source, control, policy } = this.#options;
-    this.#mainLane ??= new Lane(source, control, policy);
+    const { source, control, lane } = this.#options;
+    this.#mainLane ??= new Lane(source, control, lane);
     slot.reports.push(this.#mainLane.run(slot.builder.window, slot.builder.packs, slot.number));
     this.#complete(slot);
   }
@@ -118,9 +117,9 @@ export class LanePool {
   #startLanes(reader: LaneReaderData): void {
     if (this.#lanes.length > 0) return;
     while (this.#addSlot() !== undefined);
-    const { parallel, capacity, policy, control } = this.#options;
+    const { parallel, capacity, lane: options, control } = this.#options;
     const windows = this.#slots.map(({ builder }) => builder.window.shared);
-    const restoreLane: LaneInit = { reader, control: control.shared, windows, capacity, policy };
+    const restoreLane: LaneInit = { reader, control: control.shared, windows, capacity, options };
     for (let i = 0; i < parallel; i++) {
       const worker = new Worker(new URL('./restore-lane.ts', import.meta.url), {
         workerData: { restoreLane },

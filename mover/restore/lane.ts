@@ -1,18 +1,18 @@
 // A lane works off jobs of plan windows: reads ranges of packs, opens contents, and hands each to the rows that want it.
 // Runs on a worker thread, or on the main thread when there is little to do. Synchronous throughout.
 import { errorCode } from '../../base/errors.ts';
-import {
-  decompressObject,
-  type BlobId,
-  type ContentId,
-  type IndexEntry,
-  type LaneReader,
-  type ObjectId,
-} from '../../repo-format/index.ts';
+import type { BlobId, ContentId, IndexEntry, ObjectId } from '../../repo-format/index.ts';
+import { type LaneReader, decompressObject } from '../../repo-format/lane.ts';
 import { EDQUOT, ENOSPC, EROFS, errnoName } from '../posix/libc.ts';
 import type { AttributePolicy } from './attributes.ts';
 import { RowWriter } from './row-writer.ts';
 import { MAX_KEY_BYTES, NO_PACK, PieceFlag, type PlanWindow, RowKind } from './window.ts';
+
+export interface LaneOptions {
+  readonly policy: AttributePolicy;
+  /** Contents may be opened where they lie: half the memory, and it stays in the cache. Not with error correction. */
+  readonly opensInPlace: boolean;
+}
 
 /** What a lane needs of the repository; `LaneReader` is one. */
 export type PackSource = Pick<LaneReader, 'readPack' | 'openContent'>;
@@ -83,15 +83,23 @@ const ROWS_LISTED = 64;
 
 // Between two contents of a pack up to this many unwanted bytes are read along, cheaper than another call.
 const GAP_BYTES = 32 << 10;
-/** A range is read at once up to this size; a larger content is a range of its own. */
-const RANGE_BYTES = 2 << 20;
+/** A range is read at once up to this size, so that it is opened from the cache; a larger content is a range of its own. */
+const RANGE_BYTES = 512 << 10;
+
+// Room for the largest content of the default splitter, taken at once: a buffer that grows leaves its smaller selves behind,
+// and pages that are never touched cost nothing.
+const BUFFER_BYTES = (8 << 20) + (64 << 10);
+
+/** Sealed contents start with a nonce; the plaintext lies where the ciphertext lay. */
+const NONCE_BYTES = 12;
 
 export class Lane {
   readonly #source: PackSource;
   readonly #control: LaneControl;
   readonly #writer: RowWriter;
-  #sealed = new Uint8Array(RANGE_BYTES);
-  #plain = new Uint8Array(RANGE_BYTES);
+  readonly #opensInPlace: boolean;
+  #sealed = new Uint8Array(BUFFER_BYTES);
+  #plain = new Uint8Array(0);
   #window: PlanWindow | undefined;
   #packs: readonly string[] = [];
   #failures: RowFailure[] = [];
@@ -100,8 +108,10 @@ export class Lane {
   #bytes = 0;
   #fatal: RowFailure | undefined;
 
-  constructor(source: PackSource, control: LaneControl, policy: AttributePolicy) {
+  constructor(source: PackSource, control: LaneControl, options: LaneOptions) {
+    const { policy } = options;
     this.#source = source;
+    this.#opensInPlace = options.opensInPlace;
     this.#control = control;
     this.#writer = new RowWriter(policy, {
       failed: (row, call, errno) => this.#failErrno(row, call, errno),
@@ -209,11 +219,16 @@ export class Lane {
 
   #openPiece(w: PlanWindow, piece: number, sealed: Uint8Array): Uint8Array {
     const entry = entryOf(w, piece, this.#packs);
-    if (this.#plain.length < sealed.length) this.#plain = new Uint8Array(sealed.length);
-    const plain = this.#source.openContent(entry, sealed, this.#plain);
+    const plain = this.#source.openContent(entry, sealed, this.#roomFor(sealed));
     if (((w.pieceFlags[piece] ?? 0) & PieceFlag.compressedObject) === 0) return plain;
     const expected = w.pieceObjectBytes[piece] ?? 0;
     return decompressObject(entry.id as string as ObjectId, plain, expected, Math.max(expected, 1));
+  }
+
+  #roomFor(sealed: Uint8Array): Uint8Array {
+    if (this.#opensInPlace) return sealed.subarray(NONCE_BYTES);
+    if (this.#plain.length < sealed.length) this.#plain = new Uint8Array(Math.max(sealed.length, BUFFER_BYTES));
+    return this.#plain;
   }
 
   #write(w: PlanWindow, piece: number, plain: Uint8Array): void {

@@ -1,5 +1,6 @@
 // Walks the snapshot depth first and turns its entries into rows of the plan. Of the snapshot it holds one directory object
 // and the names of child directories on the way from the root; nothing that is read is believed without a check.
+import { setImmediate } from 'node:timers/promises';
 import { WindlassError, errorCode, isAbortError } from '../../base/errors.ts';
 import { type DirectoryEntry, type ObjectId, type ParsedDirectory, parseDirectory } from '../../repo-format/index.ts';
 import {
@@ -35,6 +36,10 @@ const MAX_DEPTH = 4096;
 const MAX_XATTR_BYTES = 256 << 10;
 const E2BIG = 7;
 
+/** The main thread hears signals and lanes at least this often. */
+const YIELD_MS = 20;
+const ENTRIES_BETWEEN_LOOKS = 256;
+
 interface Frame {
   readonly directory: TargetDirectory;
   readonly existing: ExistingNames;
@@ -60,6 +65,7 @@ export class RestorePlanner {
   readonly #links: HardLinks;
   readonly #desk: WindowDesk;
   readonly #stat = new StatRecord();
+  #yieldedAtMs = 0;
 
   constructor(run: RunContext, parts: PlannerParts) {
     this.#run = run;
@@ -74,7 +80,7 @@ export class RestorePlanner {
     const first = await this.#enter(root, { objectId, entries: 1 });
     const stack: Frame[] = first === undefined ? [] : [first];
     for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
-      this.throwIfStopped();
+      if (this.#isTimeToYield()) await this.#yield();
       const child = frame.children[frame.next++];
       if (child === undefined) {
         stack.pop();
@@ -140,9 +146,11 @@ export class RestorePlanner {
       const wanted = new Set(named.map(({ name }) => nameKey(name)));
       const existing = this.#tree.list(directory, wanted);
       const children: NamedEntry[] = [];
+      let planned = 0;
       for (const { name, entry } of named) {
         if (entry.type === 'd') children.push({ name, entry });
         else await this.#plan(directory, entry, name, existing);
+        if (++planned % ENTRIES_BETWEEN_LOOKS === 0 && this.#isTimeToYield()) await this.#yield();
       }
       return { directory, existing, children, next: 0 };
     } catch (error) {
@@ -157,7 +165,8 @@ export class RestorePlanner {
 
   async #read(objectId: ObjectId | ''): Promise<ParsedDirectory> {
     if (objectId === '') throw new WindlassError('the directory has no object', { code: 'DIRECTORY_CORRUPT' });
-    return parseDirectory(await this.#run.finder.readObject(objectId, this.#run.signal));
+    const bytes = this.#run.readDirectory(objectId, this.#run.signal);
+    return parseDirectory(bytes instanceof Uint8Array ? bytes : await bytes);
   }
 
   /** Entries whose names can be names, each once. The others are in the receipt. */
@@ -389,6 +398,17 @@ export class RestorePlanner {
 
   async #turn(): Promise<void> {
     await this.#desk.turn();
+    this.throwIfStopped();
+  }
+
+  /** Planning may go on for long without waiting for anything; signals and lanes must be heard all the same. */
+  #isTimeToYield(): boolean {
+    return this.#run.clock.monotonicMs() - this.#yieldedAtMs > YIELD_MS;
+  }
+
+  async #yield(): Promise<void> {
+    await setImmediate();
+    this.#yieldedAtMs = this.#run.clock.monotonicMs();
     this.throwIfStopped();
   }
 

@@ -1,9 +1,8 @@
 // Entry of a restore lane: a worker thread that works off the windows it is told of.
 import { parentPort, workerData } from 'node:worker_threads';
 import { serializeError, type SerializedError } from '../../base/errors.ts';
-import { LaneReader, type LaneReaderData } from '../../repo-format/index.ts';
-import type { AttributePolicy } from './attributes.ts';
-import { Lane, LaneControl, type LaneReport } from './lane.ts';
+import { LaneReader, type LaneReaderData } from '../../repo-format/lane.ts';
+import { Lane, LaneControl, type LaneOptions, type LaneReport } from './lane.ts';
 import { PlanWindow, type WindowCapacity } from './window.ts';
 
 export interface LaneInit {
@@ -11,7 +10,7 @@ export interface LaneInit {
   readonly control: SharedArrayBuffer;
   readonly windows: readonly SharedArrayBuffer[];
   readonly capacity: WindowCapacity;
-  readonly policy: AttributePolicy;
+  readonly options: LaneOptions;
 }
 
 export type ToLane =
@@ -25,7 +24,7 @@ export type FromLane =
 /** The lane's side of the conversation; the file does nothing when it is imported elsewhere. */
 function serve(init: LaneInit, port: NonNullable<typeof parentPort>): void {
   const reader = new LaneReader(init.reader);
-  const lane = new Lane(reader, new LaneControl(init.control), init.policy);
+  const lane = new Lane(reader, new LaneControl(init.control), init.options);
   const windows = init.windows.map((shared) => new PlanWindow(init.capacity, shared));
   port.on('message', (message: ToLane) => {
     if (message.type === 'exit') {

@@ -5,7 +5,15 @@ import os from 'node:os';
 import type { Clock } from '../../base/clock.ts';
 import { WindlassError } from '../../base/errors.ts';
 import { type Logger, silentLogger } from '../../base/logger.ts';
-import { type DirectoryEntry, LaneReader, type Repository, type SnapshotManifest } from '../../repo-format/index.ts';
+import {
+  type DirectoryEntry,
+  LaneReader,
+  type LaneReaderData,
+  type ObjectId,
+  type Repository,
+  type SnapshotManifest,
+  readObjectSync,
+} from '../../repo-format/index.ts';
 import { close, openFileLimit } from '../posix/libc.ts';
 import { type AttributePolicy, AttributeWriter } from './attributes.ts';
 import { DirectoryTree } from './directory-tree.ts';
@@ -74,7 +82,7 @@ export async function restoreSnapshot(
 ): Promise<RestoreReceipt> {
   const startMs = deps.clock.nowMs();
   const root = options.manifest.rootEntry;
-  if (root === undefined) {
+  if (root === null) {
     throw new WindlassError('the snapshot has no root entry', { code: 'RESTORE_SNAPSHOT_INVALID' });
   }
   const entry = await findSubPath(repo, root, options.subPath ?? '', signal);
@@ -103,6 +111,8 @@ class Restore {
   readonly #control = new LaneControl();
   readonly #handles: DirectoryHandles;
   readonly #handleLimit: number;
+  readonly #readerData: LaneReaderData;
+  readonly #reader: LaneReader;
 
   constructor(repo: Repository, options: RestoreOptions, deps: RestoreDeps, signal: AbortSignal) {
     this.#repo = repo;
@@ -111,6 +121,8 @@ class Restore {
     this.#signal = signal;
     this.#handleLimit = Math.max(64, Math.min(MAX_HANDLES, Math.floor(openFileLimit() / 2)));
     this.#handles = new DirectoryHandles(this.#handleLimit);
+    this.#readerData = repo.laneReaderData();
+    this.#reader = new LaneReader(this.#readerData);
   }
 
   async run(entry: DirectoryEntry): Promise<void> {
@@ -128,8 +140,18 @@ class Restore {
       clearInterval(timer);
       this.#signal.removeEventListener('abort', onAbort);
       this.#handles.close();
+      this.#reader.close();
     }
     this.#reportProgress(entry);
+  }
+
+  #readDirectory(id: ObjectId, signal: AbortSignal): Uint8Array | Promise<Uint8Array> {
+    try {
+      return readObjectSync((contentId) => this.#reader.readContent(contentId), id);
+    } catch {
+      // The repository looks again after a refresh (maintenance may have moved it), and words the error when it is lost.
+      return this.#repo.readObject(id, signal);
+    }
   }
 
   #context(): RunContext {
@@ -145,6 +167,8 @@ class Restore {
     };
     return {
       finder: this.#repo,
+      readDirectory: (id, abort) => this.#readDirectory(id, abort),
+      clock: this.#deps.clock,
       handles: this.#handles,
       receipt: this.receipt,
       policy,
@@ -167,14 +191,13 @@ class Restore {
     const tree = new DirectoryTree(context);
     const links = new HardLinks(context, tree);
     const desk = new WindowDesk(context, { tree, links, directoriesPerWindow: Math.floor(this.#handleLimit / 4) });
-    const readerData = this.#repo.laneReaderData();
     await using pool = new LanePool(
       {
         parallel: this.#parallel(),
         capacity: DEFAULT_CAPACITY,
-        policy: context.policy,
-        readerData,
-        source: new LaneReader(readerData),
+        lane: { policy: context.policy, opensInPlace: this.#readerData.cipher.ecc === undefined },
+        readerData: this.#readerData,
+        source: this.#reader,
         control: this.#control,
       },
       (number, builder, reports) => desk.settle(number, builder, reports),

@@ -1,5 +1,6 @@
 // What the parts of one restore share.
-import type { DirectoryEntry } from '../../repo-format/index.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { DirectoryEntry, ObjectId } from '../../repo-format/index.ts';
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK } from '../posix/libc.ts';
 import { type AttributePolicy, type AttributeWriter, encodeXattrs } from './attributes.ts';
 import type { ContentFinder } from './content-pieces.ts';
@@ -13,9 +14,9 @@ import type { DirectoryHandles } from './target-directory.ts';
 export type SparseRule = 'as-stored' | 'always' | 'never';
 
 export interface RunContext {
-  readonly finder: ContentFinder & {
-    readObject(id: NonNullable<DirectoryEntry['objectId']> & string, signal: AbortSignal): Promise<Uint8Array>;
-  };
+  readonly finder: ContentFinder;
+  /** All bytes of a directory object. At once where packs are local files: most of them wait for nothing. */
+  readonly readDirectory: (id: ObjectId, signal: AbortSignal) => Uint8Array | Promise<Uint8Array>;
   readonly handles: DirectoryHandles;
   readonly receipt: ReceiptBuilder;
   readonly policy: AttributePolicy;
@@ -26,6 +27,7 @@ export interface RunContext {
   readonly deleteExtra: boolean;
   readonly sparse: SparseRule;
   readonly dryRun: boolean;
+  readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
