@@ -11,7 +11,7 @@ import { EINVAL, ENAMETOOLONG, SyscallUnsupportedError } from './errors.ts';
 type Num = number;
 
 /** Raw calls. They answer -1 on failure with errno set; {@link failed} fetches it. */
-export interface RawCalls {
+interface RawCalls {
   openat(dirFd: Num, path: Num, flags: Num, mode: Num): Num;
   close(fd: Num): Num;
   readlinkat(dirFd: Num, path: Num, buffer: Num, size: Num): Num;
@@ -57,7 +57,7 @@ export interface RawCalls {
 }
 
 /** Numbers for syscall(2): what musl or an older glibc has no function for. Equal on both machines from 424 on. */
-export interface SyscallNumbers {
+interface SyscallNumbers {
   readonly statx: number;
   readonly getdents64: number;
   readonly renameat2: number;

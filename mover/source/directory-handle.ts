@@ -26,7 +26,7 @@ import {
 import { openKeepingAccessTime } from './file-opener.ts';
 
 /** The name leads to another directory, or to none, than the one that was listed under it. */
-export class DirectoryReplacedError extends WindlassError {
+class DirectoryReplacedError extends WindlassError {
   static readonly code = 'DIRECTORY_REPLACED';
   constructor(path: string, cause?: unknown) {
     super(`directory ${path} was replaced while it was read`, {

@@ -10,7 +10,7 @@
 import { WindlassError } from '../../base/errors.ts';
 import { type CharacterTest, type Path, type Token, matchesWholly } from './ignore-match.ts';
 
-export class IgnorePatternError extends WindlassError {
+class IgnorePatternError extends WindlassError {
   static readonly code = 'IGNORE_PATTERN_INVALID';
   constructor(pattern: string, reason: string) {
     super(`ignore pattern ${JSON.stringify(pattern)}: ${reason}`, {

@@ -5,8 +5,6 @@
 import type { Path } from './ignore-match.ts';
 import { type IgnorePattern, applyPatterns, parsePattern, pathOf } from './ignore-pattern.ts';
 
-export { IgnorePatternError } from './ignore-pattern.ts';
-
 /**
  * The part of a directory's own policy that matters here. `noParentIgnore` and `noParentDotFiles` act where policies are
  * merged; on the way down a tree they change nothing, in Kopia neither.

@@ -29,7 +29,7 @@ import {
 import { nameText } from './tree-names.ts';
 import { walkTree } from './tree-walk.ts';
 
-export interface EntryDescription {
+interface EntryDescription {
   readonly type: 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'char' | 'block';
   /** Permission bits, octal, as `0644`. */
   readonly mode: string;

@@ -2,7 +2,7 @@
 
 const ACL_TAGS = { 'user-owner': 0x01, user: 0x02, 'group-owner': 0x04, group: 0x08, mask: 0x10, other: 0x20 } as const;
 
-export interface AclEntry {
+interface AclEntry {
   readonly tag: keyof typeof ACL_TAGS;
   /** rwx as 4, 2, 1. */
   readonly permissions: number;
@@ -16,7 +16,7 @@ export const ACL_DEFAULT = 'system.posix_acl_default';
 export const CAPABILITY = 'security.capability';
 
 // ACL: 0 4 version (2), then entries of 2 tag, 2 permissions, 4 id; little-endian. The kernel wants them sorted by tag.
-export function posixAcl(entries: readonly AclEntry[]): Uint8Array {
+function posixAcl(entries: readonly AclEntry[]): Uint8Array {
   const view = new DataView(new ArrayBuffer(4 + entries.length * 8));
   view.setUint32(0, 2, true);
   entries.forEach((entry, i) => {

@@ -42,9 +42,9 @@ import {
 import { nameBytes } from './tree-names.ts';
 import { removeTree, step } from './tree-walk.ts';
 
-export { describeTree, type EntryDescription, type TreeDescription } from './describe-tree.ts';
+export { describeTree, type TreeDescription } from './describe-tree.ts';
 export { nameBytes, nameText, rawName } from './tree-names.ts';
-export { removeTree, walkTree } from './tree-walk.ts';
+export { removeTree } from './tree-walk.ts';
 
 export interface Attributes {
   readonly mode?: number;
