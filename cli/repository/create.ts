@@ -1,6 +1,7 @@
 // `repository create`.
 import type { CreateFormatOptions } from '../../repo-format/format/create-format.ts';
 import { openFilesystemStorage, Repository } from '../../repo-format/index.ts';
+import { putMaintenanceSettings } from '../../repo-format/manifest/maintenance-settings.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { repositoryPath } from '../repository-url.ts';
@@ -40,6 +41,9 @@ export async function createCommand(context: CliContext, options: CreateOptions)
     throw error;
   }
   await using created = repository;
+  // As kopia's own command does: it asks who maintains the repository before it frees any space.
+  putMaintenanceSettings(created.manifests, `${context.identity.userName}@${context.identity.host}`);
+  await created.flush(signal);
   const description = await describeRepository(created, signal);
   output.document(description);
   output.line(`created repository ${description.uniqueIDHex.slice(0, 16)} at ${path}`);

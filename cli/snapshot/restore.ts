@@ -1,14 +1,14 @@
 // `snapshot restore`: restores, prints what the receipt says, writes the receipt, and exits 3 when anything wanted is missing.
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { restoreSnapshot, type RestoreReceipt } from '../../mover/index.ts';
+import { restoreSnapshot, type RestoreProgress, type RestoreReceipt } from '../../mover/index.ts';
 import type { CliContext } from '../context.ts';
 import { oneLine } from '../error-line.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { withRepository } from '../session.ts';
 import { findSnapshotPath } from '../snapshot-reference.ts';
 import { formatCount, formatDuration, formatRate, formatSize } from '../terminal/format.ts';
-import { createProgressView } from '../terminal/progress.ts';
+import { createProgressView, type ProgressState } from '../terminal/progress.ts';
 import type { RestoreOptions } from './restore-options.ts';
 
 const MAX_SHOWN = 20;
@@ -23,7 +23,7 @@ export async function restoreCommand(
   const view = createProgressView(context.stderr, context.clock, { verb: 'restoring:', enabled });
   return withRepository(context, { readOnly: true }, async (repository) => {
     const { manifest, subPath } = await findSnapshotPath(context, repository, id, options.source);
-    const { clock, random, logger, workingDirectory, signal } = context;
+    const { clock, logger, workingDirectory, signal } = context;
     const { overwrite, skip, parallel } = options;
     const { memoryLimit } = context.options;
     let receipt: RestoreReceipt;
@@ -42,7 +42,7 @@ export async function restoreCommand(
           ...(parallel === undefined ? {} : { parallel }),
           ...(memoryLimit === undefined ? {} : { memoryLimitBytes: memoryLimit }),
         },
-        { clock, random, logger, progress: (state) => view.update(state) },
+        { clock, logger, progress: (progress) => view.update(asState(progress)) },
         signal,
       );
     } finally {
@@ -53,6 +53,10 @@ export async function restoreCommand(
     report(context, receipt);
     return receipt.status === 'complete' ? EXIT.ok : EXIT.incomplete;
   });
+}
+
+function asState({ entries, bytes, expectedBytes, failed }: RestoreProgress): ProgressState {
+  return { files: entries, processedBytes: bytes, errors: failed, expectedBytes };
 }
 
 function report(context: CliContext, receipt: RestoreReceipt): void {

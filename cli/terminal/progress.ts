@@ -61,7 +61,7 @@ export function createProgressView(
 export function progressText(verb: string, state: ProgressState, elapsedMs: number): string {
   const { files, processedBytes, skippedBytes, uploadedBytes, errors, expectedBytes } = state;
   const doneBytes = processedBytes + (skippedBytes ?? 0);
-  const parts = [`${verb} ${formatCount(files)} files`, `${formatSize(processedBytes)} read`];
+  const parts = [`${verb} ${formatCount(files)} files`, formatSize(processedBytes)];
   if (skippedBytes !== undefined && skippedBytes > 0) parts.push(`${formatSize(skippedBytes)} unchanged`);
   if (uploadedBytes !== undefined) parts.push(`${formatSize(uploadedBytes)} uploaded`);
   parts.push(formatRate(processedBytes, elapsedMs));

@@ -93,7 +93,7 @@ test('progress names files, bytes, rate, share and time left', () => {
   };
   assert.equal(
     progressText('backing up:', state, 2000),
-    'backing up: 1,200 files, 1.0 MiB read, 1.0 MiB unchanged, 512 KiB uploaded, 512 KiB/s, 1 errors, 50 %, 2.00 s left',
+    'backing up: 1,200 files, 1.0 MiB, 1.0 MiB unchanged, 512 KiB uploaded, 512 KiB/s, 1 errors, 50 %, 2.00 s left',
   );
 });
 
