@@ -24,7 +24,7 @@ export async function runCli(args: readonly string[], version: string): Promise<
     stderr: process.stderr,
     signal: interrupt.signal,
   };
-  return runWith(runtime, args, version);
+  return await runWith(runtime, args, version);
 }
 
 async function runWith(runtime: Runtime, args: readonly string[], version: string): Promise<ExitCode> {

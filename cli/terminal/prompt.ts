@@ -14,9 +14,10 @@ export async function promptPassword(
   signal: AbortSignal,
 ): Promise<string> {
   signal.throwIfAborted();
-  output.write(`${question}: `);
+  // First of all: what is typed before the question shows must not echo either.
   input.setRawMode(true);
   input.setEncoding('utf8');
+  output.write(`${question}: `);
   let finish = (): void => undefined;
   try {
     return await new Promise<string>((resolve, reject) => {

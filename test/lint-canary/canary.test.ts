@@ -137,7 +137,14 @@ const HABITS: readonly Offender[] = [
   {
     path: 'mover/throws-text.ts',
     source: "export function f(): never {\n  throw 'x';\n}\n",
-    rule: 'typescript(only-throw-error)',
+    rule: 'eslint(no-throw-literal)',
+  },
+  {
+    path: 'mover/returns-too-early.ts',
+    source:
+      'export async function f(open: () => AsyncDisposable, work: () => Promise<void>): Promise<void> {\n' +
+      '  await using _held = open();\n  return work();\n}\n',
+    rule: 'typescript(return-await)',
   },
   { path: 'mover/any.ts', source: 'export const x: any = 1;\n', rule: 'typescript(no-explicit-any)' },
   { path: 'mover/reads-environment.ts', source: 'export const x = process.env;\n', rule: 'node(no-process-env)' },
