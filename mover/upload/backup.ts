@@ -32,7 +32,7 @@ import { applyRetention } from './apply-retention.ts';
 import { type HintTable, loadHints, storeHints } from './change-hints.ts';
 import type { FinishedDirectory } from './directory-node.ts';
 import { LanePool } from './lane-pool.ts';
-import type { FailedPath, LaneInit, LaneOptions } from './lane-protocol.ts';
+import type { FailedPath, LaneInit, LaneOptions, PreviousObject } from './lane-protocol.ts';
 import { MainSink } from './main-sink.ts';
 import { type BackupProgress, createProgressMemory, sumProgress } from './progress.ts';
 import { defaultLanes, type TreeRoot, TreeUpload, type TreeTotals } from './tree-upload.ts';
@@ -184,10 +184,12 @@ class BackupRun {
     const sessionId = await contents.startSession(signal);
     const sink = new MainSink(contents, this.#repository.format.config);
     const root = openRoot(this.#options.path);
+    const hints = this.#loadHints(root);
     const tree = new TreeUpload(
       {
         ...root,
         previous: this.#previous.flatMap(({ rootEntry }) => (rootEntry?.type === 'd' && rootEntry.objectId !== '' ? [rootEntry.objectId] : [])),
+        primary: hints === undefined ? undefined : primaryOf(this.#previous[0]),
         policies: this.#policies.root,
         ignore: rootIgnore(this.#policies, this.#options),
       },
@@ -200,7 +202,6 @@ class BackupRun {
       },
       sink,
     );
-    const hints = this.#loadHints(root);
     const known = contents.known();
     const reader = this.#repository.laneReaderData();
     const inits = Array.from({ length: this.#lanes }, (_, laneNumber): LaneInit => ({
@@ -447,6 +448,12 @@ function openRoot(path: string): Pick<TreeRoot, 'fd' | 'file' | 'device'> {
     const code = (cause as NodeJS.ErrnoException).code ?? 'UNKNOWN';
     throw new WindlassError(`cannot open ${path}: ${code}`, { code: 'SOURCE_UNREADABLE', context: { path, errno: code }, cause });
   }
+}
+
+function primaryOf(previous: SnapshotManifest | undefined): PreviousObject | undefined {
+  const root = previous?.rootEntry;
+  if (root?.type !== 'd' || root.objectId === '' || root.summary === undefined) return undefined;
+  return { objectId: root.objectId, summary: root.summary };
 }
 
 /** Kopia stores its defaults as a policy when it creates a repository; nobody asked for those. */

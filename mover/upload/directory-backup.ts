@@ -46,7 +46,7 @@ import { openForReading } from '../source/file-opener.ts';
 import { IgnoreScope } from '../source/ignore-rules.ts';
 import { readXattrs, readXattrsAt, type Xattr } from '../source/xattrs.ts';
 import { PosixError } from '../posix/libc.ts';
-import { directorySeed, type Fingerprint, fingerprint, type HintLog, type HintTable, isRacy } from './change-hints.ts';
+import { directoryFingerprint, directorySeed, type Fingerprint, type HintLog, type HintTable, isRacy } from './change-hints.ts';
 import { factsOf } from './entry-facts.ts';
 import type { FileStore, StoreOutcome } from './file-store.ts';
 import type {
@@ -58,6 +58,7 @@ import type {
   IgnoreLevel,
   LaneOptions,
   LargeFile,
+  PreviousObject,
   Subdirectory,
 } from './lane-protocol.ts';
 import { Listing, type ListedEntry } from './listing.ts';
@@ -124,13 +125,20 @@ class Work {
   readonly seed: number;
   listedAtMs = 0;
 
-  constructor(job: DirectoryJob, fd: number, mountPath: string, previous: readonly PreviousDirectory[], vanished: string[]) {
-    this.job = job;
-    this.fd = fd;
-    this.mountPath = mountPath;
-    this.previous = previous;
-    this.vanished = vanished;
-    this.seed = directorySeed(job.path);
+  constructor(start: {
+    job: DirectoryJob;
+    fd: number;
+    mountPath: string;
+    seed: number;
+    previous: readonly PreviousDirectory[];
+    vanished: string[];
+  }) {
+    this.job = start.job;
+    this.fd = start.fd;
+    this.mountPath = start.mountPath;
+    this.seed = start.seed;
+    this.previous = start.previous;
+    this.vanished = start.vanished;
   }
 
   pathOf(name: string): string {
@@ -170,14 +178,56 @@ export class DirectoryBackup {
     try {
       const status = fstat(opened, this.#self);
       if (status < 0) return this.#failure(job, -status, 'fstat');
-      const errno = this.#listing.load(opened);
+      const seed = directorySeed(job.path);
+      const withFingerprints = this.#deps.hints !== undefined || this.#deps.hintLog !== undefined;
+      const errno = this.#listing.scan(opened, { seed, withFingerprints, nowMs: this.#deps.nowMs() });
       if (errno !== 0) return this.#failure(job, errno, 'getdents');
-      const result = this.#process(job, opened);
+      const unchanged = this.#unchanged(job, seed);
+      if (unchanged !== undefined) return unchanged;
+      this.#listing.materialize();
+      const result = this.#process(job, opened, seed);
       keep = result.open !== undefined;
       return result;
     } finally {
       if (!keep) close(opened);
     }
+  }
+
+  /** The result for a directory that the previous run saw exactly so: its object serves again, nothing in it is read. */
+  #unchanged(job: DirectoryJob, seed: number): DirectoryResult | undefined {
+    const { hints, hintLog, progress } = this.#deps;
+    const { primary } = job;
+    if (hints === undefined || primary === undefined || !this.#listing.isSteady) return undefined;
+    if (job.ignore.length > 0 || job.ownIgnore !== undefined || this.#options.forceHashPercent > 0) return undefined;
+    directoryFingerprint(seed, this.#listing.count, this.#listing.fingerprint, this.#self, this.#fingerprint);
+    if (!hints.has(this.#fingerprint) || !this.#isStored(primary.objectId as ObjectId)) return undefined;
+    hintLog?.add(this.#fingerprint);
+    if (hintLog !== undefined) for (const entry of this.#listing.scanned()) hintLog.add(entry.fingerprint);
+    const { summary } = primary;
+    const files = summary.files + summary.symlinks;
+    progress.directory();
+    progress.cachedDirectory(files, summary.size);
+    const nothing = { readFiles: 0, excludedFiles: 0, excludedDirs: 0, excludedBytes: 0, changed: 0, vanished: [], rereads: 0 };
+    return {
+      kind: 'directory',
+      id: job.id,
+      facts: factsOf(this.#self),
+      failed: [],
+      changedPaths: [],
+      counts: { ...nothing, files: summary.files, cachedFiles: files, bytes: summary.size },
+      done: primary,
+      open: undefined,
+    };
+  }
+
+  /** Remembers the directory as a whole, when nothing about it is in doubt. */
+  #rememberDirectory(work: Work): void {
+    const { hintLog } = this.#deps;
+    if (hintLog === undefined || !this.#listing.isSteady || isRacy(this.#self, work.listedAtMs)) return;
+    if (work.failed.length > 0 || work.changedPaths.length > 0 || work.vanished.length > 0 || work.rereads > 0) return;
+    if (work.job.ignore.length > 0 || work.job.ownIgnore !== undefined || this.#options.ignoreCacheDirs) return;
+    directoryFingerprint(work.seed, this.#listing.count, this.#listing.fingerprint, this.#self, this.#fingerprint);
+    hintLog.add(this.#fingerprint);
   }
 
   #failure(job: DirectoryJob, errno: number, call: string): DirectoryFailure {
@@ -190,11 +240,11 @@ export class DirectoryBackup {
     };
   }
 
-  #process(job: DirectoryJob, fd: number): DirectoryResult {
+  #process(job: DirectoryJob, fd: number, seed: number): DirectoryResult {
     const self = this.#self;
     const crossed = job.parentDevice !== 0 && self.dev !== job.parentDevice;
     const mountPath = crossed ? job.path : job.mountPath;
-    const work = new Work(job, fd, mountPath, this.#loadPrevious(job.previous), this.#listing.vanished);
+    const work = new Work({ job, fd, mountPath, seed, previous: this.#loadPrevious(job.previous), vanished: this.#listing.vanished });
     work.listedAtMs = this.#deps.nowMs();
     const facts = factsOf(self);
     const selfXattrs = attributesOf(() => readXattrs(fd));
@@ -214,6 +264,7 @@ export class DirectoryBackup {
     this.#deps.progress.directory();
     const isDone = work.subdirectories.length === 0 && work.largeFiles.length === 0;
     const done = isDone ? this.#finish(work, facts, xattrs) : undefined;
+    if (isDone) this.#rememberDirectory(work);
     const partial = work.files + work.links > 0 ? work.summary.build(0, 0) : new SummaryBuilder().build(0, 0);
     return {
       kind: 'directory',
@@ -341,17 +392,23 @@ export class DirectoryBackup {
 
   #directory(work: Work, entry: ListedEntry): void {
     const previous: string[] = [];
+    let primary: PreviousObject | undefined;
     for (const directory of work.previous) {
-      const index = entry.isStandIn ? directory.findRaw(entry.nameBytes) : directory.find(entry.name);
+      const index = findIn(directory, entry);
       const found = index < 0 ? undefined : directory.entry(index);
-      if (found?.type === 'd' && found.objectId !== '' && !previous.includes(found.objectId)) previous.push(found.objectId);
+      if (found?.type !== 'd' || found.objectId === '' || previous.includes(found.objectId)) continue;
+      previous.push(found.objectId);
+      // The hints are those of the first snapshot, and only along an unbroken line of its directories.
+      const isWhole = work.previous.length === work.job.previous.length;
+      const isPrimary = isWhole && directory === work.previous[0] && work.job.primary?.objectId === work.job.previous[0];
+      if (isPrimary && found.summary !== undefined) primary = { objectId: found.objectId, summary: found.summary };
     }
-    work.subdirectories.push({ name: entry.name, nameBytes: entry.nameBytes, previous });
+    work.subdirectories.push({ name: entry.name, nameBytes: entry.nameBytes, previous, primary });
   }
 
   /** The extra facts that an lstat and the attribute list tell of any entry. */
   #extraOf(work: Work, entry: ListedEntry): { extra: EntryExtra | undefined; errno: number } {
-    const read = attributesOf(() => readXattrsAt(work.fd, entry.nameBytes));
+    const read = attributesOf(() => readXattrsAt(work.fd, entry.path));
     return { extra: this.#extraWith(work, entry, read.attributes), errno: read.errno };
   }
 
@@ -359,7 +416,7 @@ export class DirectoryBackup {
     const isLinked = entry.stat.nlink > 1;
     if (xattrs === undefined && !isLinked && !entry.isStandIn) return undefined;
     return {
-      ...(entry.isStandIn ? { rawName: entry.nameBytes } : {}),
+      ...(entry.rawName === undefined ? {} : { rawName: entry.rawName }),
       ...(isLinked ? { link: this.#linkGroup(work, entry.stat) } : {}),
       ...(xattrs === undefined ? {} : { xattrs }),
     };
@@ -392,7 +449,7 @@ export class DirectoryBackup {
     work.readFiles++;
     const outcome = this.#deps.files.store({
       directoryFd: work.fd,
-      name: entry.nameBytes,
+      name: entry.path,
       listed: entry.stat,
       compressor: compressorForFile(this.#options.compression, entry.name, entry.stat.size),
       part: undefined,
@@ -462,7 +519,7 @@ export class DirectoryBackup {
     compared.mtimeSeconds = stat.mtimeSeconds;
     compared.mtimeNanos = stat.mtimeNanoseconds;
     for (const directory of work.previous) {
-      const index = entry.isStandIn ? directory.findRaw(entry.nameBytes) : directory.find(entry.name);
+      const index = findIn(directory, entry);
       if (index < 0 || !directory.isUnchanged(index, compared)) continue;
       const { forceHashPercent } = this.#options;
       if (forceHashPercent > 0 && this.#deps.roll() < forceHashPercent) return false;
@@ -485,10 +542,8 @@ export class DirectoryBackup {
    */
   #remember(work: Work, entry: ListedEntry): boolean | undefined {
     const { hints, hintLog } = this.#deps;
-    if (hints === undefined && hintLog === undefined) return undefined;
-    fingerprint(work.seed, entry.name, entry.stat, this.#fingerprint);
-    if (hintLog !== undefined && !isRacy(entry.stat, work.listedAtMs)) hintLog.add(this.#fingerprint);
-    return hints?.has(this.#fingerprint);
+    if (hintLog !== undefined && !isRacy(entry.stat, work.listedAtMs)) hintLog.add(entry.fingerprint);
+    return hints?.has(entry.fingerprint);
   }
 
   #extraOfUnchanged(
@@ -522,7 +577,7 @@ export class DirectoryBackup {
       return;
     }
     if (errno !== 0) this.#recordFailure(work, work.pathOf(entry.name), errno, 'listxattr');
-    const target = readlinkat(work.fd, entry.nameBytes);
+    const target = readlinkat(work.fd, entry.path);
     if (typeof target === 'number') {
       if (target === -ENOENT) work.vanished.push(entry.name);
       else this.#recordFailure(work, work.pathOf(entry.name), -target, 'readlink');
@@ -582,6 +637,11 @@ export class DirectoryBackup {
     work.failed.push({ path, code, message: errno === 0 ? call : `${call}: ${code}` });
     this.#deps.progress.error();
   }
+}
+
+/** The entry's number in a previous directory, or -1. */
+function findIn(directory: PreviousDirectory, entry: ListedEntry): number {
+  return entry.rawName === undefined ? directory.find(entry.name) : directory.findRaw(entry.rawName);
 }
 
 /** Attributes, or the errno of the failure to read them. */

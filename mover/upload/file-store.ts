@@ -1,15 +1,31 @@
 // Stores the data of one regular file as an object: open without following anything, read once from start to end into
 // the splitter's window, skip holes, and say whether the file stood still meanwhile. A file that moved is read again, a
 // bounded number of times; then it is stored as it was read and marked `changed`.
-import { close, ENOENT, fstat, lseek, readInto, SEEK_DATA, SEEK_HOLE, sameVersion, StatRecord } from '../posix/libc.ts';
+import {
+  close,
+  EINVAL,
+  ELOOP,
+  ENOENT,
+  ENXIO,
+  EOPNOTSUPP,
+  fstat,
+  lseek,
+  type PathName,
+  readInto,
+  SEEK_DATA,
+  SEEK_HOLE,
+  sameFile,
+  sameVersion,
+  StatRecord,
+} from '../posix/libc.ts';
 import { type IndirectEntry, type ObjectId, ObjectWriter } from '../../repo-format/index.ts';
-import { FILE_REPLACED, openFileAt } from '../source/file-opener.ts';
+import { openForReading } from '../source/file-opener.ts';
 import { mayHaveHoles } from '../source/holes.ts';
 import type { LaneProgress } from './progress.ts';
 
 export interface StoreRequest {
   readonly directoryFd: number;
-  readonly name: Uint8Array;
+  readonly name: PathName;
   /** What the listing said of the file. */
   readonly listed: StatRecord;
   readonly compressor: string;
@@ -38,6 +54,9 @@ interface ReadOutcome {
   readonly stopped: boolean;
 }
 
+/** Answers of opening a name that does not lead to the listed file any more. */
+const GONE: ReadonlySet<number> = new Set([-ENOENT, -ELOOP, -ENXIO, -EOPNOTSUPP, -EINVAL]);
+
 export class FileStore {
   readonly #writer: ObjectWriter;
   readonly #readBytes: number;
@@ -62,9 +81,9 @@ export class FileStore {
   }
 
   store(request: StoreRequest): StoreOutcome {
-    const fd = openFileAt(request.directoryFd, request.name, request.listed, this.#before);
-    // Gone, or something else was put in its place since the listing: what was listed is not there any more.
-    if (fd === -ENOENT || fd === FILE_REPLACED) return { kind: 'vanished' };
+    const fd = openForReading(request.directoryFd, request.name, request.listed.uid);
+    // Gone, or a symlink, socket or driverless device was put in its place since the listing.
+    if (GONE.has(fd)) return { kind: 'vanished' };
     if (fd < 0) return { kind: 'failed', errno: -fd, call: 'open' };
     try {
       return this.#storeOpen(fd, request);
@@ -73,23 +92,29 @@ export class FileStore {
     }
   }
 
+  /**
+   * One look after reading tells both whether it was the file that was listed and whether it stood still: nothing else
+   * is asked of the many files that did. What was read of a file that was not the listed one is forgotten.
+   */
   #storeOpen(fd: number, request: StoreRequest): StoreOutcome {
-    const before = this.#before;
+    const { part } = request;
+    let before: StatRecord = request.listed;
     for (let rereads = 0; ; rereads++) {
       this.#writer.reset({ compressor: request.compressor, metadataCompressor: this.#metadataCompressor });
-      const read = this.#read(fd, before, request.part);
+      const read = this.#read(fd, before, part);
       if (read.stopped) return { kind: 'stopped' };
+      const status = fstat(fd, this.after);
+      if (status < 0) return { kind: 'failed', errno: -status, call: 'fstat' };
+      if (!this.after.isRegular || !sameFile(this.after, before)) return { kind: 'vanished' };
       if (read.errno !== 0) return { kind: 'failed', errno: read.errno, call: 'read' };
-      const again = fstat(fd, this.after);
-      if (again < 0) return { kind: 'failed', errno: -again, call: 'fstat' };
       const size = this.#writer.length;
-      const steady = sameVersion(before, this.after) && (request.part !== undefined || size === before.size);
+      const steady = sameVersion(before, this.after) && (part !== undefined || size === before.size);
       if (!steady && rereads < this.#maxRereads) {
-        before.assign(this.after);
+        before = this.#before.assign(this.after);
         continue;
       }
       const stored = { size, sparse: read.sparse, changed: !steady, rereads };
-      if (request.part === undefined) return { kind: 'stored', objectId: this.#writer.result(), pieces: undefined, ...stored };
+      if (part === undefined) return { kind: 'stored', objectId: this.#writer.result(), pieces: undefined, ...stored };
       return { kind: 'stored', objectId: '' as ObjectId, pieces: this.#writer.resultPieces(), ...stored };
     }
   }

@@ -23,7 +23,7 @@ export interface FinishedLanes {
 }
 
 /** Memory limits of a lane's JavaScript heap; file data and packs live outside of it. */
-const LANE_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 512 };
+const LANE_LIMITS = { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 512 };
 
 interface LaneState {
   readonly worker: Worker;

@@ -71,6 +71,12 @@ export interface IgnoreLevel {
   readonly dotFileTexts: readonly string[];
 }
 
+/** A directory object and what its parent says of it. */
+export interface PreviousObject {
+  readonly objectId: string;
+  readonly summary: DirectorySummary;
+}
+
 export interface DirectoryJob {
   readonly kind: 'directory';
   readonly id: number;
@@ -81,6 +87,8 @@ export interface DirectoryJob {
   readonly path: string;
   /** Directory objects of previous snapshots, best first. */
   readonly previous: readonly string[];
+  /** This directory in the snapshot that the change hints belong to. */
+  readonly primary: PreviousObject | undefined;
   /** Path of the mount the parent lies in, relative to the root; '' for the root's own. */
   readonly mountPath: string;
   readonly parentDevice: number;
@@ -135,6 +143,7 @@ export interface Subdirectory {
   readonly name: string;
   readonly nameBytes: Uint8Array;
   readonly previous: readonly string[];
+  readonly primary: PreviousObject | undefined;
 }
 
 /** Counters of one directory without what is below it. */

@@ -1,99 +1,163 @@
-// One directory's entries with their facts, sorted by the name they are stored under. Records are reused from directory
-// to directory: a listing is valid until the next `load`.
+// One directory's entries with their facts. Two steps: `scan` lists and stats everything and fingerprints it as a whole,
+// without making a single string; only when that does not settle the directory does `materialize` name and sort the
+// entries. Records are reused from directory to directory: a listing is valid until the next `scan`.
+import { compareNames } from '../../repo-format/index.ts';
+import { ENOENT, type PathName, StatRecord } from '../posix/libc.ts';
 import { DirectoryReader } from '../source/directory-reader.ts';
 import { decodeName, standInNames } from '../source/names.ts';
-import { ENOENT, StatRecord } from '../posix/libc.ts';
-import { compareNames } from '../../repo-format/index.ts';
+import { addFingerprint, entryFingerprint, type Fingerprint, isRacy } from './change-hints.ts';
 
-export interface ListedEntry {
+export class ListedEntry {
   /** As stored: valid UTF-8, unique in its directory. */
-  name: string;
-  /** As the file system has it. */
-  nameBytes: Uint8Array;
-  /** True when `name` stands in for bytes that are not UTF-8. */
-  isStandIn: boolean;
-  readonly stat: StatRecord;
+  name = '';
+  /** The bytes of a name that is not UTF-8, for which `name` stands in. */
+  rawName: Uint8Array | undefined;
+  readonly stat = new StatRecord();
   /** 0, or why the entry could not be looked at. */
-  errno: number;
+  errno = 0;
+  readonly fingerprint: Fingerprint = { low: 0, high: 0 };
+  nameStart = 0;
+  nameEnd = 0;
+
+  get isStandIn(): boolean {
+    return this.rawName !== undefined;
+  }
+
+  /** What system calls take. */
+  get path(): PathName {
+    return this.rawName ?? this.name;
+  }
+
+  /** A copy of the name as the file system has it. */
+  get nameBytes(): Uint8Array {
+    return this.rawName ?? new Uint8Array(Buffer.from(this.name, 'utf8'));
+  }
 }
 
-/** No NUL, no `/`: the kernel's own. Plain ASCII needs no decoder. */
-function asciiName(bytes: Uint8Array, start: number, end: number): string | undefined {
-  for (let i = start; i < end; i++) if ((bytes[i] ?? 0x80) >= 0x80) return undefined;
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');
+export interface ScanOptions {
+  /** See `directorySeed`. */
+  readonly seed: number;
+  readonly withFingerprints: boolean;
+  readonly nowMs: number;
 }
 
 export class Listing {
-  readonly #reader = new DirectoryReader();
+  /** Two, because names stay in a reader's buffer until it is known whether there is another batch. */
+  #reader = new DirectoryReader();
+  #otherReader = new DirectoryReader();
   readonly #pool: ListedEntry[] = [];
   #count = 0;
-  #order: ListedEntry[] = [];
+  /** Entries before this one have their names already. */
+  #named = 0;
+  #allAscii = true;
+  #order: readonly ListedEntry[] = [];
+  /** Of all entries together, whatever their order. */
+  readonly fingerprint: Fingerprint = { low: 0, high: 0 };
+  /** False when an entry may still change unseen, or could not be looked at. */
+  isSteady = true;
   /** Names that were listed but gone when they were looked at. */
   vanished: string[] = [];
 
-  /** Sorted by stored name. */
+  /** Sorted by stored name; after `materialize`. */
   get entries(): readonly ListedEntry[] {
     return this.#order;
   }
 
-  /** Reads all of an open directory. 0, or the errno of the listing itself. */
-  load(fd: number): number {
-    this.#count = 0;
-    this.vanished = [];
-    let allAscii = true;
-    const strange: ListedEntry[] = [];
-    const reader = this.#reader;
-    reader.begin(fd);
-    for (;;) {
-      const batch = reader.next();
-      if (batch < 0) return -batch;
-      if (batch === 0) break;
-      for (let i = 0; i < batch; i++) {
-        const start = reader.nameStart[i] ?? 0;
-        const end = reader.nameEnd[i] ?? 0;
-        const entry = this.#nextEntry();
-        entry.nameBytes = reader.name(i);
-        entry.isStandIn = false;
-        const ascii = asciiName(reader.bytes, start, end);
-        const name = ascii ?? decodeName(entry.nameBytes);
-        if (ascii === undefined) allAscii = false;
-        entry.errno = -reader.stat(i, entry.stat);
-        entry.name = name ?? '';
-        if (name === undefined) {
-          entry.isStandIn = true;
-          strange.push(entry);
-        }
-        if (entry.errno === ENOENT) {
-          this.vanished.push(name ?? Buffer.from(entry.nameBytes).toString('latin1'));
-          if (name === undefined) strange.pop();
-          this.#count--;
-        }
-      }
-    }
-    if (strange.length > 0) this.#nameStrangers(strange);
-    this.#order = this.#pool.slice(0, this.#count);
-    // UTF-16 order is UTF-8 order as long as there are no surrogates; comparing ASCII needs no thought at all.
-    this.#order.sort(allAscii ? (a, b) => (a.name < b.name ? -1 : 1) : (a, b) => compareNames(a.name, b.name));
-    return 0;
+  get count(): number {
+    return this.#count;
   }
 
-  /** Stand-ins must not depend on the order in which the file system lists, nor hide a real name. */
-  #nameStrangers(strange: ListedEntry[]): void {
-    const taken = new Set(this.#pool.slice(0, this.#count).map((entry) => entry.name));
-    const names = standInNames(
-      strange.map((entry) => entry.nameBytes),
-      (name) => taken.has(name),
+  /** In the order of the file system; names are not there yet. */
+  *scanned(): IterableIterator<ListedEntry> {
+    for (let i = 0; i < this.#count; i++) {
+      const entry = this.#pool[i];
+      if (entry !== undefined) yield entry;
+    }
+  }
+
+  /** Reads all of an open directory. 0, or the errno of the listing itself. HOT. */
+  scan(fd: number, options: ScanOptions): number {
+    this.#count = 0;
+    this.#named = 0;
+    this.#allAscii = true;
+    this.#order = [];
+    this.vanished = [];
+    this.isSteady = true;
+    this.fingerprint.low = 0;
+    this.fingerprint.high = 0;
+    this.#reader.begin(fd);
+    this.#otherReader.begin(fd);
+    for (;;) {
+      const next = this.#otherReader;
+      const batch = next.next();
+      if (batch < 0) return -batch;
+      if (batch === 0) return 0;
+      this.#nameEntries();
+      this.#otherReader = this.#reader;
+      this.#reader = next;
+      for (let i = 0; i < batch; i++) this.#look(i, options);
+    }
+  }
+
+  #look(i: number, options: ScanOptions): void {
+    const reader = this.#reader;
+    const entry = this.#nextEntry();
+    entry.rawName = undefined;
+    entry.nameStart = reader.nameStart[i] ?? 0;
+    entry.nameEnd = reader.nameEnd[i] ?? 0;
+    entry.errno = -reader.stat(i, entry.stat);
+    if (entry.errno !== 0) {
+      this.isSteady = false;
+      if (entry.errno !== ENOENT) return;
+      this.vanished.push(Buffer.from(reader.name(i)).toString('utf8'));
+      this.#count--;
+      return;
+    }
+    if (!options.withFingerprints) return;
+    entryFingerprint(options.seed, reader.bytes, entry.nameStart, entry.nameEnd, entry.stat, entry.fingerprint);
+    addFingerprint(this.fingerprint, entry.fingerprint);
+    if (isRacy(entry.stat, options.nowMs)) this.isSteady = false;
+  }
+
+  /** Names and sorts the entries. Must be called before anything else is listed. */
+  materialize(): void {
+    this.#nameEntries();
+    const entries = this.#pool.slice(0, this.#count);
+    const strange = entries.filter((entry) => entry.isStandIn);
+    if (strange.length > 0) nameStrangers(strange, entries);
+    // UTF-16 order is UTF-8 order as long as there are no surrogates; comparing ASCII needs no thought at all.
+    this.#order = entries.sort(
+      this.#allAscii ? (a, b) => (a.name < b.name ? -1 : 1) : (a, b) => compareNames(a.name, b.name),
     );
-    strange.forEach((entry, i) => (entry.name = names[i]?.name ?? ''));
+  }
+
+  #nameEntries(): void {
+    const { bytes } = this.#reader;
+    for (; this.#named < this.#count; this.#named++) {
+      const entry = this.#pool[this.#named];
+      if (entry === undefined) return;
+      const { nameStart, nameEnd } = entry;
+      const name = decodeName(bytes, nameStart, nameEnd);
+      if (name === undefined) entry.rawName = new Uint8Array(bytes.subarray(nameStart, nameEnd));
+      entry.name = name ?? '';
+      if (this.#allAscii && (name === undefined || name.length !== Buffer.byteLength(name))) this.#allAscii = false;
+    }
   }
 
   #nextEntry(): ListedEntry {
     let entry = this.#pool[this.#count];
-    if (entry === undefined) {
-      entry = { name: '', nameBytes: new Uint8Array(0), isStandIn: false, stat: new StatRecord(), errno: 0 };
-      this.#pool.push(entry);
-    }
+    if (entry === undefined) this.#pool.push((entry = new ListedEntry()));
     this.#count++;
     return entry;
   }
+}
+
+/** Stand-ins must not depend on the order in which the file system lists, nor hide a real name. */
+function nameStrangers(strange: readonly ListedEntry[], all: readonly ListedEntry[]): void {
+  const taken = new Set(all.filter((entry) => !entry.isStandIn).map((entry) => entry.name));
+  const names = standInNames(
+    strange.map((entry) => entry.rawName ?? new Uint8Array(0)),
+    (name) => taken.has(name),
+  );
+  strange.forEach((entry, i) => (entry.name = names[i]?.name ?? ''));
 }

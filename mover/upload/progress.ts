@@ -46,6 +46,12 @@ export class LaneProgress {
     this.#row[3] = (this.#row[3] ?? 0) + bytes;
   }
 
+  cachedDirectory(files: number, bytes: number): void {
+    this.#row[0] = (this.#row[0] ?? 0) + files;
+    this.#row[1] = (this.#row[1] ?? 0) + files;
+    this.#row[3] = (this.#row[3] ?? 0) + bytes;
+  }
+
   read(bytes: number): void {
     this.#row[2] = (this.#row[2] ?? 0) + bytes;
   }

@@ -8,7 +8,7 @@ import type { IgnorePolicy } from '../source/ignore-rules.ts';
 import { errnoName, openFileLimit, StatRecord, statAt } from '../posix/libc.ts';
 import { factsOf } from './entry-facts.ts';
 import { DirectoryNode, type FinishedDirectory } from './directory-node.ts';
-import type { DirectoryFailure, DirectoryResult, EntryFacts, FailedPath, FileResult, LaneJob, LaneResult, LargeFile } from './lane-protocol.ts';
+import type { DirectoryFailure, DirectoryResult, EntryFacts, FailedPath, FileResult, LaneJob, LaneResult, LargeFile, PreviousObject } from './lane-protocol.ts';
 
 export interface TreeRoot {
   /** An open directory; owned by the upload from now on. */
@@ -18,6 +18,8 @@ export interface TreeRoot {
   readonly file: { readonly name: string; readonly nameBytes: Uint8Array } | undefined;
   /** Root directory objects of previous snapshots. */
   readonly previous: readonly string[];
+  /** The one of these that the change hints belong to. */
+  readonly primary: PreviousObject | undefined;
   readonly policies: PolicyNode;
   /** What to leave out, from stored policies and the caller; undefined for nothing. */
   readonly ignore: IgnorePolicy | undefined;
@@ -59,6 +61,7 @@ const MAX_BATCH = 32;
 interface DirectoryTask {
   readonly node: DirectoryNode;
   readonly previous: readonly string[];
+  readonly primary: PreviousObject | undefined;
 }
 
 interface LateFileState {
@@ -127,7 +130,7 @@ export class TreeUpload {
     this.#rootNode.fd = root.fd;
     this.#rootNode.policies = root.policies;
     this.#rootNode.ownIgnore = root.ignore;
-    if (root.file === undefined) this.#directories.push({ node: this.#rootNode, previous: root.previous });
+    if (root.file === undefined) this.#directories.push({ node: this.#rootNode, previous: root.previous, primary: root.primary });
     else this.#startWithFile(root.fd, root.file);
   }
 
@@ -167,13 +170,13 @@ export class TreeUpload {
   }
 
   #directoryJob(task: DirectoryTask): LaneJob | undefined {
-    const { node, previous } = task;
+    const { node, previous, primary } = task;
     const id = this.#nextId++;
     const { parent, nameBytes } = node;
     if (parent === undefined || nameBytes === undefined) {
       this.#inFlight.set(id, { kind: 'directory', task });
       const { ownIgnore } = node;
-      return { kind: 'directory', id, parentFd: node.fd, name: undefined, path: '.', previous, mountPath: '', parentDevice: 0, ignore: [], ownIgnore };
+      return { kind: 'directory', id, parentFd: node.fd, name: undefined, path: '.', previous, primary, mountPath: '', parentDevice: 0, ignore: [], ownIgnore };
     }
     const parentFd = this.#useFd(parent, node.path);
     if (parentFd === undefined) {
@@ -189,6 +192,7 @@ export class TreeUpload {
       name: nameBytes,
       path: node.path,
       previous,
+      primary,
       mountPath: parent.mountPath,
       parentDevice: parent.facts?.dev ?? 0,
       ignore: parent.ignore,
@@ -294,7 +298,7 @@ export class TreeUpload {
       const child = new DirectoryNode(node, sub.name, sub.nameBytes, path);
       child.policies = node.policies.child(sub.name);
       child.ownIgnore = child.policies === node.policies ? undefined : ignorePolicyOf(child.policies.policy);
-      this.#directories.push({ node: child, previous: sub.previous });
+      this.#directories.push({ node: child, previous: sub.previous, primary: sub.primary });
     }
   }
 

@@ -105,6 +105,9 @@ export class ContentWriter {
   readonly #deps: ContentWriterDeps;
   readonly #compressors = new Map<string, Compressor>();
   readonly #key: Uint8Array;
+  /** Views of the key, made once: there are as many contents as files. */
+  readonly #hashBytes: Buffer;
+  readonly #iv: Uint8Array;
   readonly #rowSize: number;
   readonly #open: { p: OpenPack | undefined; q: OpenPack | undefined } = { p: undefined, q: undefined };
   readonly #buffers: { p: Uint8Array | undefined; q: Uint8Array | undefined } = { p: undefined, q: undefined };
@@ -124,6 +127,8 @@ export class ContentWriter {
     this.hash = createKeyedHash(spec.hash, spec.secret);
     this.cipher = createContentCipher(spec.cipher);
     this.#key = new Uint8Array(1 + this.hash.sizeBytes);
+    this.#hashBytes = Buffer.from(this.#key.buffer, 1);
+    this.#iv = this.#key.subarray(this.#key.length - 16);
     this.#rowSize = rowSize(this.#key.length);
   }
 
@@ -163,7 +168,7 @@ export class ContentWriter {
     const stats = this.stats;
     stats.hashedContents++;
     stats.hashedBytes += data.length;
-    const id = (prefix + toHex(key.subarray(1))) as ContentId;
+    const id = (prefix + this.#hashBytes.toString('hex')) as ContentId;
     const state = this.#indexSet.state(key);
     if (state === LIVE) return id;
     // `full` means the set can take no more: the content is then perhaps stored twice, which is harmless (§9.3, I5).
@@ -223,9 +228,8 @@ export class ContentWriter {
       }
     }
     const pack = this.#open[kind] ?? this.#openPack(kind);
-    const iv = this.#key.subarray(this.#key.length - 16);
     const offset = pack.length;
-    const sealedBytes = this.#append(pack, iv, payload, payload === data ? room : undefined);
+    const sealedBytes = this.#append(pack, this.#iv, payload, payload === data ? room : undefined);
     this.#addRow(pack, offset, sealedBytes, data.length, compressionId, timestamp);
     this.stats.packedBytes += sealedBytes;
     if (pack.length >= this.#spec.maxPackSizeBytes) this.#deps.onPack(this.#take(pack));
