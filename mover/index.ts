@@ -9,3 +9,13 @@ export {
 } from './upload/backup.ts';
 export type { BackupProgress } from './upload/progress.ts';
 export { backupStream, type StreamOptions } from './upload/stream.ts';
+export {
+  type RestoreDeps,
+  type RestoreOptions,
+  type RestoreProgress,
+  restoreSnapshot,
+  type SkippableAttribute,
+} from './restore/restore.ts';
+export type { OverwriteRule } from './restore/existing-entry.ts';
+export type { EntryCounts, RefusedAttribute, RestoreReceipt } from './restore/receipt.ts';
+export type { SparseRule } from './restore/run-context.ts';

@@ -12,7 +12,6 @@ import {
   PosixError,
   ERANGE,
   StatRecord,
-  check,
   close,
   errnoName,
   fchmod,
@@ -31,7 +30,7 @@ import { encodeXattrs } from './attributes.ts';
 import { isTemporaryKey, nameKey } from './entry-name.ts';
 import { removeTree } from './remove-tree.ts';
 import type { RunContext } from './run-context.ts';
-import { TargetDirectory } from './target-directory.ts';
+import { TargetDirectory, checkAt } from './target-directory.ts';
 
 const OPEN_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 const ACL_ACCESS = 'system.posix_acl_access';
@@ -98,12 +97,12 @@ export class DirectoryTree {
       return;
     }
     if (!deleteExtra || overwrite === 'never') throw new PosixError(EEXIST, 'mkdir', directory.path);
-    if (!dryRun) check(unlinkat(parentFd, directory.name), 'unlink', directory.path);
+    if (!dryRun) checkAt(unlinkat(parentFd, directory.name), 'unlink', directory);
     receipt.deleted.add(directory.path);
   }
 
   #make(directory: TargetDirectory, parent: TargetDirectory): void {
-    check(mkdirat(this.#run.handles.acquire(parent), directory.name, 0o700), 'mkdir', directory.path);
+    checkAt(mkdirat(this.#run.handles.acquire(parent), directory.name, 0o700), 'mkdir', directory);
   }
 
   #open(directory: TargetDirectory, parent: TargetDirectory): void {
@@ -112,7 +111,7 @@ export class DirectoryTree {
     let fd = openat(parentFd, directory.name, OPEN_FLAGS);
     // Left without permissions by an earlier run, and ours.
     if (fd === -EACCES && directory.existed && !dryRun) fd = this.#openClosed(parentFd, directory.name);
-    check(fd, 'open', directory.path);
+    checkAt(fd, 'open', directory);
     this.adopt(directory, fd);
     const identity = directory.identity;
     if (identity === undefined || dryRun) return;
@@ -195,10 +194,10 @@ export class DirectoryTree {
   #read(directory: TargetDirectory, fd: number): Map<string, Uint8Array> {
     const names = new Map<string, Uint8Array>();
     const answer = readDirectory(fd, (buffer, start, end) => {
-      const name = buffer.slice(start, end);
+      const name = new Uint8Array(buffer.subarray(start, end));
       names.set(nameKey(name), name);
     });
-    check(answer, 'getdents', directory.path);
+    checkAt(answer, 'getdents', directory);
     return names;
   }
 
@@ -230,10 +229,9 @@ export class DirectoryTree {
     if (dryRun) return;
     try {
       const fd = handles.acquire(directory);
-      const { path } = directory;
       const options = { ...wanted, ownGroup: this.#isOwn(directory, policy.euid), inheritsAcl: false };
       attributes.applyToFile(fd, options, true, (attribute, errno) =>
-        receipt.refuse(attribute, errnoName(errno), [path], 1),
+        receipt.refuse(attribute, errnoName(errno), [directory.path], 1),
       );
     } catch (error) {
       receipt.fail(directory.path, errorCode(error) ?? 'UNKNOWN', messageOf(error));

@@ -26,9 +26,9 @@ export function nameKey(name: Uint8Array): string {
   return Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString('latin1');
 }
 
-/** `.windlass-restore-1f`: unique within a run by its number. */
-export function temporaryName(number: number): string {
-  return `${TEMPORARY_PREFIX}${number.toString(36)}`;
+/** `.windlass-restore-mf3x2-1f`: a name that no other run and no other number of this run gives. */
+export function temporaryName(runId: string, number: number): string {
+  return `${TEMPORARY_PREFIX}${runId}-${number.toString(36)}`;
 }
 
 export function isTemporaryKey(key: string): boolean {
@@ -42,9 +42,14 @@ export function temporaryNumber(windowNumber: number, row: number): number {
 
 /** Temporary names of the main thread, above all numbers of rows. */
 export class TemporaryNames {
+  readonly runId: string;
   #next = 2 ** 52;
 
+  constructor(runId: string) {
+    this.runId = runId;
+  }
+
   next(): Uint8Array {
-    return Buffer.from(temporaryName(this.#next++));
+    return Buffer.from(temporaryName(this.runId, this.#next++));
   }
 }

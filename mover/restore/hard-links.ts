@@ -1,18 +1,7 @@
 // Hard links: the first entry of a group is restored like any file; the others are linked to it as soon as it is there.
 import { errorCode } from '../../base/errors.ts';
 import type { ObjectId } from '../../repo-format/index.ts';
-import {
-  ENOENT,
-  PosixError,
-  S_IFMT,
-  StatRecord,
-  errnoName,
-  linkat,
-  renameat,
-  sameFile,
-  statAt,
-  unlinkat,
-} from '../posix/libc.ts';
+import { ENOENT, PosixError, S_IFMT, StatRecord, linkat, renameat, sameFile, statAt, unlinkat } from '../posix/libc.ts';
 import { type DirectoryTree, messageOf } from './directory-tree.ts';
 import type { PlannedEntry, RunContext } from './run-context.ts';
 import type { TargetDirectory } from './target-directory.ts';
@@ -77,9 +66,9 @@ export class HardLinks {
   #make(leader: LinkLeader, link: WaitingLink): void {
     const { receipt, control, dryRun } = this.#run;
     if (control.isStopped) return;
-    const path = link.directory.pathOf(link.entry.name);
+    const pathOf = (): string => link.directory.pathOf(link.entry.name);
     if (leader.state === 'failed') {
-      receipt.fail(path, 'RESTORE_LINK_FAILED', `the file it is a link of could not be restored`);
+      receipt.fail(pathOf(), 'RESTORE_LINK_FAILED', 'the file it is a link of could not be restored');
       return;
     }
     if (dryRun) {
@@ -87,34 +76,34 @@ export class HardLinks {
       return;
     }
     try {
-      this.#link(leader, link, path);
+      this.#link(leader, link);
     } catch (error) {
-      receipt.fail(path, errorCode(error) ?? 'UNKNOWN', messageOf(error));
+      receipt.fail(pathOf(), errorCode(error) ?? 'UNKNOWN', messageOf(error));
     }
   }
 
-  #link(leader: LinkLeader, link: WaitingLink, path: string): void {
+  #link(leader: LinkLeader, link: WaitingLink): void {
     const { handles, receipt, overwrite } = this.#run;
     const from = handles.acquire(leader.directory);
     handles.pin(leader.directory);
     try {
       const to = handles.acquire(link.directory);
       const found = statAt(from, leader.entry.name, this.#from);
-      if (found < 0) throw new PosixError(-found, 'stat', path);
+      if (found < 0) throw new PosixError(-found, 'stat');
       // Somebody may have put something else in the leader's place.
       const isLeader =
         (this.#from.mode & S_IFMT) === (leader.entry.mode & S_IFMT) && this.#from.size === leader.entry.size;
-      if (!isLeader) throw new PosixError(ENOENT, 'link', path);
+      if (!isLeader) throw new PosixError(ENOENT, 'link');
       const there = statAt(to, link.entry.name, this.#to);
       if (there >= 0 && sameFile(this.#from, this.#to)) {
         receipt.unchanged.hardLinks++;
         return;
       }
       if (there >= 0 && overwrite === 'never') {
-        receipt.kept.add(path);
+        receipt.kept.add(link.directory.pathOf(link.entry.name));
         return;
       }
-      this.#place(leader, { from, to, isReplacing: there >= 0 }, link, path);
+      this.#place(leader, { from, to, isReplacing: there >= 0 }, link);
       receipt.restored.hardLinks++;
     } finally {
       handles.unpin(leader.directory);
@@ -125,22 +114,21 @@ export class HardLinks {
     leader: LinkLeader,
     at: { readonly from: number; readonly to: number; readonly isReplacing: boolean },
     link: WaitingLink,
-    path: string,
   ): void {
     const name = at.isReplacing ? this.#run.temporaryNames.next() : link.entry.name;
     const linked = linkat(at.from, leader.entry.name, at.to, name);
-    if (linked < 0) throw new PosixError(-linked, 'link', path);
+    if (linked < 0) throw new PosixError(-linked, 'link');
     // The leader may have been swapped between the look and the link: then the link is not wanted.
     const checked = statAt(at.to, name, this.#to);
     if (checked < 0 || !sameFile(this.#from, this.#to)) {
       unlinkat(at.to, name);
-      throw new PosixError(ENOENT, 'link', path);
+      throw new PosixError(ENOENT, 'link');
     }
     if (!at.isReplacing) return;
     const moved = renameat(at.to, name, at.to, link.entry.name);
     if (moved >= 0) return;
     unlinkat(at.to, name);
-    throw new PosixError(-moved, 'rename', `${path}: ${errnoName(-moved)}`);
+    throw new PosixError(-moved, 'rename');
   }
 
   /** For tests: how many groups are remembered. */

@@ -12,6 +12,8 @@ export interface LaneOptions {
   readonly policy: AttributePolicy;
   /** Contents may be opened where they lie: half the memory, and it stays in the cache. Not with error correction. */
   readonly opensInPlace: boolean;
+  /** Part of the temporary names of this run. */
+  readonly runId: string;
 }
 
 /** What a lane needs of the repository; `LaneReader` is one. */
@@ -113,7 +115,7 @@ export class Lane {
     this.#source = source;
     this.#opensInPlace = options.opensInPlace;
     this.#control = control;
-    this.#writer = new RowWriter(policy, {
+    this.#writer = new RowWriter(policy, options.runId, {
       failed: (row, call, errno) => this.#failErrno(row, call, errno),
       attribute: (row, attribute, errno) => this.#reportAttribute(row, attribute, errno),
     });

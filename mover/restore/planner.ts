@@ -273,17 +273,17 @@ export class RestorePlanner {
     const { handles, overwrite, policy, receipt, deleteExtra, dryRun } = this.#run;
     const dirFd = handles.acquire(directory);
     if (statAt(dirFd, entry.name, this.#stat) < 0) return 'create';
-    const path = directory.pathOf(entry.name);
+    const pathOf = (): string => directory.pathOf(entry.name);
     const decision = decideExisting(this.#stat, entry, overwrite, policy);
     switch (decision) {
       case 'unchanged':
         this.#countUnchanged(entry);
         return 'leave';
       case 'kept':
-        receipt.kept.add(path);
+        receipt.kept.add(pathOf());
         return 'refuse';
       case 'repair':
-        if (!dryRun && !this.#repair(dirFd, entry, path)) return 'replace';
+        if (!dryRun && !this.#repair(dirFd, entry, pathOf)) return 'replace';
         this.#countUnchanged(entry);
         return 'leave';
       case 'replace':
@@ -291,10 +291,10 @@ export class RestorePlanner {
       case 'conflict': {
         const removed = !deleteExtra ? undefined : dryRun ? 0 : removeTree(dirFd, entry.name);
         if (removed !== undefined && removed >= 0) {
-          receipt.deleted.add(path);
+          receipt.deleted.add(pathOf());
           return 'create';
         }
-        receipt.fail(path, 'RESTORE_TYPE_CONFLICT', 'a directory is in its place');
+        receipt.fail(pathOf(), 'RESTORE_TYPE_CONFLICT', 'a directory is in its place');
         return 'refuse';
       }
     }
@@ -312,7 +312,7 @@ export class RestorePlanner {
   }
 
   /** Sets the attributes of a file whose content is right; false when it must be written anew after all. */
-  #repair(dirFd: number, entry: PlannedEntry, path: string): boolean {
+  #repair(dirFd: number, entry: PlannedEntry, pathOf: () => string): boolean {
     const { attributes, receipt } = this.#run;
     const fd = openat(dirFd, entry.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return false;
@@ -321,7 +321,7 @@ export class RestorePlanner {
       if (fstat(fd, opened) < 0 || !sameFile(opened, this.#stat) || opened.nlink !== 1) return false;
       const wanted = { ...entry, mode: entry.mode & 0o7777, ownGroup: false, inheritsAcl: false };
       attributes.applyToFile(fd, wanted, false, (attribute, errno) => {
-        receipt.refuse(attribute, errnoName(errno), [path], 1);
+        receipt.refuse(attribute, errnoName(errno), [pathOf()], 1);
       });
       return true;
     } finally {

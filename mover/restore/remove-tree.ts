@@ -43,7 +43,7 @@ function removeBelow(dirFd: number, name: Uint8Array, device: number, depth: num
     if (answer < 0) return answer;
     if (stat.dev !== device) return -EXDEV;
     const names: Uint8Array[] = [];
-    const listed = readDirectory(fd, (buffer, start, end) => names.push(buffer.slice(start, end)));
+    const listed = readDirectory(fd, (buffer, start, end) => names.push(new Uint8Array(buffer.subarray(start, end))));
     if (listed < 0) return listed;
     for (const child of names) {
       const removed = removeBelow(fd, child, device, depth + 1);

@@ -111,6 +111,7 @@ class Restore {
   readonly #control = new LaneControl();
   readonly #handles: DirectoryHandles;
   readonly #handleLimit: number;
+  readonly #runId: string;
   readonly #readerData: LaneReaderData;
   readonly #reader: LaneReader;
 
@@ -121,6 +122,7 @@ class Restore {
     this.#signal = signal;
     this.#handleLimit = Math.max(64, Math.min(MAX_HANDLES, Math.floor(openFileLimit() / 2)));
     this.#handles = new DirectoryHandles(this.#handleLimit);
+    this.#runId = deps.clock.nowNs().toString(36);
     this.#readerData = repo.laneReaderData();
     this.#reader = new LaneReader(this.#readerData);
   }
@@ -174,7 +176,7 @@ class Restore {
       policy,
       attributes: new AttributeWriter(policy),
       control: this.#control,
-      temporaryNames: new TemporaryNames(),
+      temporaryNames: new TemporaryNames(this.#runId),
       overwrite: overwrite ?? 'if-different',
       deleteExtra: deleteExtra ?? false,
       sparse: sparse ?? 'as-stored',
@@ -195,7 +197,7 @@ class Restore {
       {
         parallel: this.#parallel(),
         capacity: DEFAULT_CAPACITY,
-        lane: { policy: context.policy, opensInPlace: this.#readerData.cipher.ecc === undefined },
+        lane: { policy: context.policy, opensInPlace: this.#readerData.cipher.ecc === undefined, runId: this.#runId },
         readerData: this.#readerData,
         source: this.#reader,
         control: this.#control,

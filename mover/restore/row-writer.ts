@@ -60,11 +60,14 @@ export class RowWriter {
     inheritsAcl: false,
   };
   readonly #reportAttribute: ReportAttribute;
+  readonly #runId: string;
   #row = 0;
   #window: PlanWindow | undefined;
   #windowNumber = 0;
 
-  constructor(policy: AttributePolicy, reports: RowReports) {
+  /** @param runId distinguishes the temporary names of this run */
+  constructor(policy: AttributePolicy, runId: string, reports: RowReports) {
+    this.#runId = runId;
     this.#attributes = new AttributeWriter(policy);
     this.#reports = reports;
     this.#reportAttribute = (attribute, errno) => {
@@ -90,7 +93,7 @@ export class RowWriter {
     const flags = w.rowFlags[row] ?? 0;
     const finalName = w.nameOf(row);
     const isReplacing = (flags & RowFlag.replace) !== 0;
-    const name = isReplacing ? temporaryName(temporaryNumber(this.#windowNumber, row)) : finalName;
+    const name = isReplacing ? temporaryName(this.#runId, temporaryNumber(this.#windowNumber, row)) : finalName;
     const fd = openat(dirFd, name, CREATE_FLAGS, UNFINISHED_MODE);
     if (fd < 0) return this.#fail(row, 'open', -fd);
     let answer = 0;
@@ -137,7 +140,9 @@ export class RowWriter {
     const dirFd = w.rowDirFd[row] ?? -1;
     const finalName = w.nameOf(row).slice();
     const isReplacing = ((w.rowFlags[row] ?? 0) & RowFlag.replace) !== 0;
-    const name = isReplacing ? Buffer.from(temporaryName(temporaryNumber(this.#windowNumber, row))) : finalName;
+    const name = isReplacing
+      ? Buffer.from(temporaryName(this.#runId, temporaryNumber(this.#windowNumber, row)))
+      : finalName;
     const made = create(dirFd, name);
     if (made < 0) return this.#fail(row, call, -made);
     const wanted = this.#load(row);

@@ -10,7 +10,6 @@ import {
   O_RDONLY,
   PosixError,
   StatRecord,
-  check,
   close,
   fstat,
   openat,
@@ -112,7 +111,7 @@ export class DirectoryHandles {
     const parentFd = this.acquire(directory.parent);
     const fd = openat(parentFd, directory.name, OPEN_FLAGS);
     if (fd === -ELOOP || fd === -ENOTDIR) throw targetChanged(directory, 'it is no directory any more');
-    check(fd, 'open', directory.path);
+    checkAt(fd, 'open', directory);
     const stat = new StatRecord();
     const answer = fstat(fd, stat);
     if (answer < 0) {
@@ -157,6 +156,12 @@ export class DirectoryHandles {
       if (directory !== keep) this.release(directory);
     }
   }
+}
+
+/** Throws a `PosixError` for a negative `answer`. The path is made only then: it is as long as the tree is deep. */
+export function checkAt(answer: number, call: string, directory: TargetDirectory): number {
+  if (answer >= 0) return answer;
+  throw new PosixError(-answer, call, directory.path);
 }
 
 function targetChanged(directory: TargetDirectory, reason: string): WindlassError {
