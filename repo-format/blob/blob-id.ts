@@ -24,7 +24,7 @@ export function assertBlobId(id: BlobId): void {
   parseBlobId(id);
 }
 
-/** True when `prefix` may start a blob name: empty, or a valid name itself. */
+/** A prefix to list is empty or could be a name itself; `BLOB_NAME_INVALID` otherwise. */
 export function assertBlobPrefix(prefix: string): void {
   if (prefix !== '') parseBlobId(prefix);
 }

@@ -194,3 +194,22 @@ test('an earlier set saves reading its blobs again', async (t) => {
   assert.ok(after.blobIds.includes(first) && !after.blobIds.includes(gone));
   assert.deepEqual([...after.indexSet.iterate()], [A, C]);
 });
+
+test('damage is reported at once, even when another blob has vanished', async (t) => {
+  const repository = createIndexRepository();
+  const [first, second] = [
+    await putIndex(repository, 'xn0_', 's1-c1', [A]),
+    await putIndex(repository, 'xn0_', 's2-c1', [B]),
+  ];
+  await repository.storage.putBlob(second, new Uint8Array(40), signal);
+  const faulty = createFaultyStorage(t, repository.storage);
+  const { storage } = repository;
+  faulty.plan({
+    method: 'getBlob',
+    matching: (name) => name === first,
+    callback: () => storage.deleteBlob(first, signal),
+  });
+  const damaged = loadIndexSet({ ...repository, storage: faulty.storage }, signal);
+  await assert.rejects(damaged, { code: 'BLOB_CORRUPT' });
+  assert.deepEqual(repository.clock.sleepsMs, []);
+});
