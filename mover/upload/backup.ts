@@ -218,6 +218,7 @@ class BackupRun {
     }));
     const pool = LanePool.start(inits, {
       nextJobs: () => tree.nextJobs(),
+      hasJobs: () => tree.hasJobs,
       onResult: (result) => tree.onResult(result),
       onPack: (pack) => {
         this.#uploadedBytes += pack.length;
@@ -276,7 +277,7 @@ class BackupRun {
     await this.#repository.flush(signal);
     const sessionId = await contents.startSession(signal);
     const known = contents.known();
-    pool.broadcast({
+    pool.setKnown({
       type: 'known',
       index: known.indexSet.transferable(),
       newContents: known.newContents.data,

@@ -44,8 +44,8 @@ import {
 } from '../posix/libc.ts';
 import { openForReading } from '../source/file-opener.ts';
 import { IgnoreScope } from '../source/ignore-rules.ts';
-import { readXattrs, readXattrsAt, type Xattr } from '../source/xattrs.ts';
-import { PosixError } from '../posix/libc.ts';
+import { readXattrs, readXattrsAt } from '../source/xattrs.ts';
+import { attributesOf } from './attributes-of.ts';
 import { directoryFingerprint, directorySeed, type Fingerprint, type HintLog, type HintTable, isRacy } from './change-hints.ts';
 import { factsOf } from './entry-facts.ts';
 import type { FileStore, StoreOutcome } from './file-store.ts';
@@ -429,21 +429,8 @@ export class DirectoryBackup {
 
   #file(work: Work, entry: ListedEntry): void {
     if (this.#reuse(work, entry, 'f')) return;
-    const { extra, errno } = this.#extraOf(work, entry);
-    if (errno === ENOENT) {
-      work.vanished.push(entry.name);
-      return;
-    }
-    if (errno !== 0) this.#recordFailure(work, work.pathOf(entry.name), errno, 'listxattr');
     if (entry.stat.size > this.#options.largeFileBytes) {
-      work.largeFiles.push({
-        position: work.texts.length,
-        name: entry.name,
-        nameBytes: entry.nameBytes,
-        facts: factsOf(entry.stat),
-        extra,
-      });
-      work.texts.push('');
+      this.#largeFile(work, entry);
       return;
     }
     work.readFiles++;
@@ -454,10 +441,27 @@ export class DirectoryBackup {
       compressor: compressorForFile(this.#options.compression, entry.name, entry.stat.size),
       part: undefined,
     });
-    this.#addStored(work, entry, extra, outcome);
+    this.#addStored(work, entry, outcome);
   }
 
-  #addStored(work: Work, entry: ListedEntry, extra: EntryExtra | undefined, outcome: StoreOutcome): void {
+  #largeFile(work: Work, entry: ListedEntry): void {
+    const { extra, errno } = this.#extraOf(work, entry);
+    if (errno === ENOENT) {
+      work.vanished.push(entry.name);
+      return;
+    }
+    if (errno !== 0) this.#recordFailure(work, work.pathOf(entry.name), errno, 'listxattr');
+    work.largeFiles.push({
+      position: work.texts.length,
+      name: entry.name,
+      nameBytes: entry.nameBytes,
+      facts: factsOf(entry.stat),
+      extra,
+    });
+    work.texts.push('');
+  }
+
+  #addStored(work: Work, entry: ListedEntry, outcome: StoreOutcome): void {
     if (outcome.kind === 'stopped') throw new LaneStopped();
     if (outcome.kind === 'vanished') {
       work.vanished.push(entry.name);
@@ -467,6 +471,7 @@ export class DirectoryBackup {
       this.#recordFailure(work, work.pathOf(entry.name), outcome.errno, outcome.call);
       return;
     }
+    if (outcome.xattrErrno !== 0) this.#recordFailure(work, work.pathOf(entry.name), outcome.xattrErrno, 'listxattr');
     work.rereads += outcome.rereads;
     // When the file was read again its facts are those of the accepted reading.
     const stat = outcome.rereads > 0 ? this.#deps.files.after : entry.stat;
@@ -474,7 +479,7 @@ export class DirectoryBackup {
     this.#addFile(work, entry, stat, {
       objectId: outcome.objectId,
       size: outcome.size,
-      extra: withFlags(extra, outcome.sparse, outcome.changed),
+      extra: withFlags(this.#extraWith(work, entry, outcome.xattrs), outcome.sparse, outcome.changed),
     });
     this.#deps.progress.file();
   }
@@ -642,16 +647,6 @@ export class DirectoryBackup {
 /** The entry's number in a previous directory, or -1. */
 function findIn(directory: PreviousDirectory, entry: ListedEntry): number {
   return entry.rawName === undefined ? directory.find(entry.name) : directory.findRaw(entry.rawName);
-}
-
-/** Attributes, or the errno of the failure to read them. */
-function attributesOf(read: () => readonly Xattr[] | undefined): { attributes: readonly Xattr[] | undefined; errno: number } {
-  try {
-    return { attributes: read(), errno: 0 };
-  } catch (error) {
-    if (error instanceof PosixError) return { attributes: undefined, errno: error.errno };
-    throw error;
-  }
 }
 
 /** The start of a file that holds rules or a tag; undefined when it is missing or no regular file. */

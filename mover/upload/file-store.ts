@@ -21,6 +21,8 @@ import {
 import { type IndirectEntry, type ObjectId, ObjectWriter } from '../../repo-format/index.ts';
 import { openForReading } from '../source/file-opener.ts';
 import { mayHaveHoles } from '../source/holes.ts';
+import { readXattrs, type Xattr } from '../source/xattrs.ts';
+import { attributesOf } from './attributes-of.ts';
 import type { LaneProgress } from './progress.ts';
 
 export interface StoreRequest {
@@ -43,6 +45,10 @@ export type StoreOutcome =
       readonly sparse: boolean;
       readonly changed: boolean;
       readonly rereads: number;
+      /** Of the open file; undefined when it has none. */
+      readonly xattrs: readonly Xattr[] | undefined;
+      /** 0, or why the attributes could not be read. */
+      readonly xattrErrno: number;
     }
   | { readonly kind: 'failed'; readonly errno: number; readonly call: string }
   | { readonly kind: 'vanished' }
@@ -113,7 +119,8 @@ export class FileStore {
         before = this.#before.assign(this.after);
         continue;
       }
-      const stored = { size, sparse: read.sparse, changed: !steady, rereads };
+      const { attributes: xattrs, errno: xattrErrno } = attributesOf(() => readXattrs(fd));
+      const stored = { size, sparse: read.sparse, changed: !steady, rereads, xattrs, xattrErrno };
       if (part === undefined) return { kind: 'stored', objectId: this.#writer.result(), pieces: undefined, ...stored };
       return { kind: 'stored', objectId: '' as ObjectId, pieces: this.#writer.resultPieces(), ...stored };
     }

@@ -11,6 +11,8 @@ const MESSAGES_PER_LANE = 2;
 export interface LanePoolHandlers {
   /** The next jobs for an idle lane; empty when there are none now. */
   nextJobs(): readonly LaneJob[];
+  /** True while `nextJobs` would answer some. */
+  hasJobs(): boolean;
   onResult(result: LaneResult): void;
   onPack(pack: StagedPack): void;
 }
@@ -23,7 +25,7 @@ export interface FinishedLanes {
 }
 
 /** Memory limits of a lane's JavaScript heap; file data and packs live outside of it. */
-const LANE_LIMITS = { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 512 };
+const LANE_LIMITS = { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 512 };
 
 interface LaneState {
   readonly worker: Worker;
@@ -33,6 +35,8 @@ interface LaneState {
 
 export class LanePool {
   readonly #lanes: LaneState[] = [];
+  /** Lanes not started yet. */
+  readonly #waiting: LaneInit[] = [];
   readonly #handlers: LanePoolHandlers;
   #failure: Error | undefined;
   #paused = false;
@@ -43,10 +47,17 @@ export class LanePool {
     this.#handlers = handlers;
   }
 
+  /** The first lane starts now, the others when there is work for them: a small tree needs one. */
   static start(inits: readonly LaneInit[], handlers: LanePoolHandlers): LanePool {
     const pool = new LanePool(handlers);
-    for (const init of inits) pool.#add(init);
+    pool.#waiting.push(...inits);
+    pool.#startLane();
     return pool;
+  }
+
+  #startLane(): void {
+    const init = this.#waiting.shift();
+    if (init !== undefined) this.#add(init);
   }
 
   #add(init: LaneInit): void {
@@ -71,12 +82,14 @@ export class LanePool {
   supply(): void {
     if (this.#paused || this.#failure !== undefined) return;
     for (let round = 0; round < MESSAGES_PER_LANE; round++) {
+      // Grows while it is walked: a lane started here gets its jobs in the same round.
       for (const lane of this.#lanes) {
         if (lane.outstanding > round) continue;
         const jobs = this.#handlers.nextJobs();
         if (jobs.length === 0) return;
         lane.outstanding++;
         this.#send(lane, { type: 'jobs', jobs });
+        if (this.#waiting.length > 0 && this.#lanes.every((started) => started.outstanding > 0) && this.#handlers.hasJobs()) this.#startLane();
       }
     }
   }
@@ -126,8 +139,13 @@ export class LanePool {
     return this.finishPacks();
   }
 
-  broadcast(message: ToLane): void {
-    for (const lane of this.#lanes) this.#send(lane, message);
+  /** Tells all lanes, those that start later included, what is stored by now. */
+  setKnown(known: Extract<ToLane, { type: 'known' }>): void {
+    const { index, newContents, sessionId } = known;
+    this.#waiting.forEach((init, i) => {
+      this.#waiting[i] = { ...init, reader: { ...init.reader, index }, newContents, sessionId };
+    });
+    for (const lane of this.#lanes) this.#send(lane, known);
   }
 
   /** Ends the lanes. Those that hang in a system call are ended by force after `graceMs`. */

@@ -151,6 +151,10 @@ export class TreeUpload {
     this.#addLargeFile(this.#rootNode, { ...file, position: 0, facts: factsOf(stat), extra: undefined });
   }
 
+  get hasJobs(): boolean {
+    return this.failure === undefined && this.#files.length + this.#directories.length > 0;
+  }
+
   /** Work for one lane: a large file alone, or some directories from the deepest end. */
   nextJobs(): LaneJob[] {
     if (this.failure !== undefined) return [];
