@@ -62,6 +62,7 @@ async function open(context: CliContext, access: Access): Promise<Repository> {
       ...access,
       username: identity.userName,
       hostname: identity.host,
+      memoryLimitBytes: context.options.memoryLimit,
       journalFolder: folder === undefined ? undefined : join(folder, 'sessions'),
     };
     return await Repository.open(options, { clock, random, logger, processes: processOwners() }, signal);

@@ -31,8 +31,10 @@ export interface RepositoryOptions {
   readonly journalFolder?: string | undefined;
   /** Where packs grow when the storage is not a local folder. */
   readonly stagingFolder?: string;
-  /** New contents remembered between two flushes; each costs about 70 bytes. */
+  /** New contents remembered between two flushes; follows from `memoryLimitBytes` when absent. */
   readonly newContentsCapacity?: number;
+  /** What the whole process is meant to stay below; undefined for no particular limit. */
+  readonly memoryLimitBytes?: number | undefined;
   readonly outputBufferBytes?: number;
 }
 
@@ -45,7 +47,19 @@ export interface RepositoryDeps {
   readonly deriveKey?: FormatDeps['deriveKey'];
 }
 
-const DEFAULT_CAPACITY = 1 << 20;
+/**
+ * A new content costs about 70 bytes until the flush, and the flush itself another 110 for each: half a million make
+ * 90 MiB. Tight limits flush four times as often instead; each flush is one index blob.
+ */
+const DEFAULT_CAPACITY = 1 << 19;
+const TIGHT_CAPACITY = 1 << 17;
+const TIGHT_BELOW_BYTES = 512 << 20;
+
+function capacityFor({ newContentsCapacity, memoryLimitBytes }: RepositoryOptions): number {
+  if (newContentsCapacity !== undefined) return newContentsCapacity;
+  return memoryLimitBytes !== undefined && memoryLimitBytes < TIGHT_BELOW_BYTES ? TIGHT_CAPACITY : DEFAULT_CAPACITY;
+}
+
 // Past 256 KiB, fewer and longer writes gained nothing (bench, small files).
 const DEFAULT_OUTPUT_BUFFER_BYTES = 640 << 10;
 
@@ -107,7 +121,7 @@ export class Repository {
         readOnly,
         username: options.username ?? 'unknown',
         hostname: options.hostname ?? 'unknown',
-        newContentsCapacity: options.newContentsCapacity ?? DEFAULT_CAPACITY,
+        newContentsCapacity: capacityFor(options),
         journalFolder: options.journalFolder,
       },
       {

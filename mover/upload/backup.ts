@@ -170,7 +170,7 @@ class BackupRun {
     this.#deps = deps;
     this.#policies = policies;
     this.#previous = previous;
-    this.#lanes = options.parallel ?? defaultLanes();
+    this.#lanes = lanesWithin(options.memoryLimitBytes, options.parallel ?? defaultLanes());
     this.#progressMemory = createProgressMemory(this.#lanes);
     this.#startNs = deps.clock.nowNs();
     this.#startedMs = deps.clock.monotonicMs();
@@ -431,6 +431,15 @@ class BackupRun {
       elapsedMs: this.#deps.clock.monotonicMs() - this.#startedMs,
     });
   }
+}
+
+/** What the process needs without lanes, and what each lane adds: heap, window, output buffer, directory listings. */
+const BASE_MEMORY_BYTES = 120 << 20;
+const LANE_MEMORY_BYTES = 40 << 20;
+
+function lanesWithin(memoryLimitBytes: number | undefined, wanted: number): number {
+  if (memoryLimitBytes === undefined) return wanted;
+  return Math.max(1, Math.min(wanted, Math.floor((memoryLimitBytes - BASE_MEMORY_BYTES) / LANE_MEMORY_BYTES)));
 }
 
 /** The root itself may be a symlink, as a person would expect; nothing below it is followed. */
