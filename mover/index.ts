@@ -19,3 +19,11 @@ export {
 export type { OverwriteRule } from './restore/existing-entry.ts';
 export type { EntryCounts, RefusedAttribute, RestoreReceipt } from './restore/receipt.ts';
 export type { SparseRule } from './restore/run-context.ts';
+export {
+  type VerifyDeps,
+  type VerifyError,
+  type VerifyOptions,
+  type VerifyProgress,
+  type VerifyReport,
+  verifySnapshots,
+} from './verify/verify.ts';

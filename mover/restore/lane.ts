@@ -6,6 +6,7 @@ import { type LaneReader, decompressObject } from '../../repo-format/lane.ts';
 import { EDQUOT, ENOSPC, EROFS, errnoName } from '../posix/libc.ts';
 import type { AttributePolicy } from './attributes.ts';
 import { RowWriter } from './row-writer.ts';
+import { ContentChecker, type HashSpec } from './content-check.ts';
 import { MAX_KEY_BYTES, NO_PACK, PieceFlag, type PlanWindow, RowKind } from './window.ts';
 
 export interface LaneOptions {
@@ -14,6 +15,8 @@ export interface LaneOptions {
   readonly opensInPlace: boolean;
   /** Part of the temporary names of this run. */
   readonly runId: string;
+  /** For checks of contents or restored files. */
+  readonly hash?: HashSpec;
 }
 
 /** What a lane needs of the repository; `LaneReader` is one. */
@@ -76,6 +79,8 @@ export interface LaneReport {
   /** Rows made, by kind; large files are counted by the main thread. */
   readonly done: number[];
   readonly bytes: number;
+  /** Bytes compared by hash. */
+  readonly checkedBytes: number;
   /** Why nothing more can be written: a full or read-only file system. */
   readonly fatal?: RowFailure;
 }
@@ -100,6 +105,7 @@ export class Lane {
   readonly #control: LaneControl;
   readonly #writer: RowWriter;
   readonly #opensInPlace: boolean;
+  readonly #checker: ContentChecker | undefined;
   #sealed = new Uint8Array(BUFFER_BYTES);
   #plain = new Uint8Array(0);
   #window: PlanWindow | undefined;
@@ -108,12 +114,14 @@ export class Lane {
   #attributes = new Map<string, AttributeFailure>();
   #done: number[] = [];
   #bytes = 0;
+  #checkedBytes = 0;
   #fatal: RowFailure | undefined;
 
   constructor(source: PackSource, control: LaneControl, options: LaneOptions) {
     const { policy } = options;
     this.#source = source;
     this.#opensInPlace = options.opensInPlace;
+    this.#checker = options.hash === undefined ? undefined : new ContentChecker(options.hash);
     this.#control = control;
     this.#writer = new RowWriter(policy, options.runId, {
       failed: (row, call, errno) => this.#failErrno(row, call, errno),
@@ -127,8 +135,9 @@ export class Lane {
     this.#packs = packs;
     this.#failures = [];
     this.#attributes = new Map();
-    this.#done = [0, 0, 0, 0, 0, 0];
+    this.#done = [0, 0, 0, 0, 0, 0, 0];
     this.#bytes = 0;
+    this.#checkedBytes = 0;
     this.#writer.begin(window, windowNumber);
     for (let job = window.takeJob(); job >= 0 && !this.#control.isStopped; job = window.takeJob()) {
       this.#runJob(window, window.jobStart[job] ?? 0, window.jobStart[job + 1] ?? 0);
@@ -138,19 +147,20 @@ export class Lane {
       attributes: [...this.#attributes.values()],
       done: this.#done,
       bytes: this.#bytes,
+      checkedBytes: this.#checkedBytes,
       ...(this.#fatal === undefined ? {} : { fatal: this.#fatal }),
     };
   }
 
   #runJob(w: PlanWindow, from: number, to: number): void {
-    const bytesBefore = this.#bytes;
+    const bytesBefore = this.#bytes + this.#checkedBytes;
     const { order, piecePack, pieceOffset, piecePackedBytes } = w;
     let i = from;
     while (i < to && !this.#control.isStopped) {
       const first = order[i] ?? 0;
       const pack = piecePack[first] ?? 0;
       if (pack === NO_PACK) {
-        this.#makeWithoutContent(w, w.pieceRow[first] ?? 0);
+        this.#makeWithoutContent(w, first);
         i++;
         continue;
       }
@@ -168,7 +178,7 @@ export class Lane {
       this.#runRange(w, i, j, { pack, start, end });
       i = j;
     }
-    this.#control.count(to - from, this.#bytes - bytesBefore);
+    this.#control.count(to - from, this.#bytes + this.#checkedBytes - bytesBefore);
   }
 
   /** Reads one range and opens the contents in it; one that cannot be read fails its own rows only. */
@@ -223,6 +233,8 @@ export class Lane {
     const entry = entryOf(w, piece, this.#packs);
     const plain = this.#source.openContent(entry, sealed, this.#roomFor(sealed));
     if (((w.pieceFlags[piece] ?? 0) & PieceFlag.compressedObject) === 0) return plain;
+    // The id of such a content is the hash of its compressed bytes.
+    if (w.rowKind[w.pieceRow[piece] ?? 0] === RowKind.checkContent) return plain;
     const expected = w.pieceObjectBytes[piece] ?? 0;
     return decompressObject(entry.id as string as ObjectId, plain, expected, Math.max(expected, 1));
   }
@@ -236,6 +248,12 @@ export class Lane {
   #write(w: PlanWindow, piece: number, plain: Uint8Array): void {
     const row = w.pieceRow[piece] ?? 0;
     const kind = w.rowKind[row] ?? 0;
+    if (kind === RowKind.checkContent) {
+      const isSame = this.#checker?.matches(w, piece, plain) ?? true;
+      if (isSame) this.#checked(w, piece, undefined);
+      else this.#fail({ row, code: 'CONTENT_CORRUPT', message: 'the hash of a content is not its id' });
+      return;
+    }
     let isDone = false;
     if (kind === RowKind.wholeFile) isDone = this.#writer.writeFile(row, plain);
     else if (kind === RowKind.largeFile) {
@@ -246,10 +264,26 @@ export class Lane {
     if (kind !== RowKind.symlink) this.#bytes += plain.length;
   }
 
-  #makeWithoutContent(w: PlanWindow, row: number): void {
+  #makeWithoutContent(w: PlanWindow, piece: number): void {
+    const row = w.pieceRow[piece] ?? 0;
     const kind = w.rowKind[row] ?? 0;
+    if (kind === RowKind.checkFile) {
+      this.#checked(w, piece, this.#checker?.checkFile(w, piece));
+      return;
+    }
     const isDone = kind === RowKind.special ? this.#writer.writeSpecial(row) : this.#writer.writeFile(row, NOTHING);
     if (isDone) this.#done[kind] = (this.#done[kind] ?? 0) + 1;
+  }
+
+  #checked(w: PlanWindow, piece: number, problem: string | undefined): void {
+    const row = w.pieceRow[piece] ?? 0;
+    const kind = w.rowKind[row] ?? 0;
+    if (problem !== undefined) {
+      this.#fail({ row, code: 'RESTORE_VERIFY_FAILED', message: problem });
+      return;
+    }
+    if ((w.pieceFileOffset[piece] ?? 0) === 0) this.#done[kind] = (this.#done[kind] ?? 0) + 1;
+    this.#checkedBytes += w.pieceBytes[piece] ?? 0;
   }
 
   #failErrno(row: number, call: string, errno: number): void {

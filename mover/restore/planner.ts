@@ -165,7 +165,7 @@ export class RestorePlanner {
 
   async #read(objectId: ObjectId | ''): Promise<ParsedDirectory> {
     if (objectId === '') throw new WindlassError('the directory has no object', { code: 'DIRECTORY_CORRUPT' });
-    const bytes = this.#run.readDirectory(objectId, this.#run.signal);
+    const bytes = this.#run.readSmallObject(objectId, this.#run.signal);
     return parseDirectory(bytes instanceof Uint8Array ? bytes : await bytes);
   }
 

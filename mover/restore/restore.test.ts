@@ -15,12 +15,12 @@ import {
 import { join } from 'node:path';
 import { type TestContext, describe, test } from 'node:test';
 import {
+  SIGNAL,
   createTestRepository,
   restore,
   snapshotOf,
   snapshotOfEntries,
   storeDirectory,
-  storeFile,
 } from '../../test/harness/restore-repository.ts';
 import { memoryFolder } from '../../test/harness/scratch.ts';
 import {
@@ -37,6 +37,9 @@ import {
   tree,
   type TreeEntry,
 } from '../../test/harness/tree.ts';
+import { type ObjectId, listSnapshots } from '../../repo-format/index.ts';
+import { kopiaAlgorithmNames, openKopiaAlgorithm } from '../../test/harness/golden-repository.ts';
+import type { RestoreReceipt } from './receipt.ts';
 import { hasSystemCalls } from '../posix/libc.ts';
 
 const isRoot = process.geteuid?.() === 0;
@@ -50,6 +53,11 @@ function randomBytes(length: number, seed = 1): Uint8Array {
     bytes[i] = state >>> 24;
   }
   return bytes;
+}
+
+/** Path and code of each failed entry, in order of paths. */
+function failures(receipt: RestoreReceipt): string[][] {
+  return receipt.failed.entries.map(({ path, code }) => [path, code]).sort(([a = ''], [b = '']) => (a < b ? -1 : 1));
 }
 
 async function roundTrip(t: TestContext, entries: Record<string, TreeEntry>): Promise<{ from: string; to: string }> {
@@ -281,7 +289,7 @@ describe('what is in the target already', { skip }, () => {
     mkdirSync(join(to, 'a/sub'), { recursive: true });
     writeFileSync(join(to, 'b'), 'a file');
     const receipt = await restore(repository, manifest, { target: to });
-    assert.deepEqual(receipt.failed.entries.map(({ path, code }) => [path, code]).sort(), [
+    assert.deepEqual(failures(receipt), [
       ['a', 'RESTORE_TYPE_CONFLICT'],
       ['b', 'EEXIST'],
     ]);
@@ -362,6 +370,57 @@ describe('an interrupted restore', { skip }, () => {
   });
 });
 
+describe('a verified restore', { skip }, () => {
+  test('compares every byte, also of what was there before', async (t) => {
+    const entries = {
+      a: file('same size'),
+      large: file(randomBytes(900_000)),
+      empty: file(''),
+      l: symlink('a'),
+      p: fifo(),
+      holes: sparseFile(500_000, [[200_000, 'x']]),
+      'd/x': hardLink('a'),
+    };
+    const from = tree(entries).temporary(t);
+    const repository = await createTestRepository(t);
+    const manifest = await snapshotOf(repository, from);
+    const to = join(memoryFolder(t, 'target'), 'out');
+    const first = await restore(repository, manifest, { target: to, verify: true });
+    assert.equal(first.status, 'complete');
+    assert.deepEqual(first.verified, { files: 5, bytes: 900_000 + 500_000 + 2 * 9, mismatches: 0 });
+    const { mtimeMs } = statSync(join(to, 'large'));
+    const bytes = readFileSync(join(to, 'large'));
+    bytes[850_000] = (bytes[850_000] ?? 0) ^ 1;
+    writeFileSync(join(to, 'large'), bytes);
+    utimesSync(join(to, 'large'), mtimeMs / 1000, mtimeMs / 1000);
+    const stat = statSync(join(from, 'large'), { bigint: true });
+    const { AT_FDCWD, utimensat } = await import('../posix/libc.ts');
+    utimensat(
+      AT_FDCWD,
+      join(to, 'large'),
+      Number(stat.mtimeNs / 1_000_000_000n),
+      Number(stat.mtimeNs % 1_000_000_000n),
+    );
+    const second = await restore(repository, manifest, { target: to, verify: true });
+    assert.equal(second.unchanged.files, 4);
+    assert.deepEqual(failures(second), [['large', 'RESTORE_VERIFY_FAILED']]);
+    assert.equal(second.verified?.mismatches, 1);
+    assert.equal(second.status, 'partial');
+  });
+
+  test('of kopia repositories of every algorithm finds no difference', async (t) => {
+    for (const name of kopiaAlgorithmNames()) {
+      const folder = memoryFolder(t, 'golden');
+      const repository = await openKopiaAlgorithm(t, name, { readOnly: true, folder });
+      const manifest = (await listSnapshots(repository.manifests, {}, SIGNAL)).at(-1);
+      assert.ok(manifest);
+      const receipt = await restore(repository, manifest, { target: join(folder, 'out'), verify: true });
+      assert.equal(receipt.status, 'complete', `${name}: ${JSON.stringify(receipt.failed)}`);
+      assert.equal(receipt.verified?.bytes, receipt.expected.bytes, name);
+    }
+  });
+});
+
 describe('a receipt', { skip }, () => {
   test('skipped attributes are not wanted', async (t) => {
     const repository = await createTestRepository(t);
@@ -377,7 +436,7 @@ describe('a receipt', { skip }, () => {
 
   test('lists entries whose content is gone, and restores the others', async (t) => {
     const repository = await createTestRepository(t);
-    const gone = 'aa'.repeat(16) as Awaited<ReturnType<typeof storeFile>>;
+    const gone = 'aa'.repeat(16) as ObjectId;
     const manifest = await snapshotOfEntries(repository, [
       { name: 'a', content: 'x' },
       { name: 'lost', objectId: gone, size: 5 },
@@ -387,7 +446,7 @@ describe('a receipt', { skip }, () => {
     const receipt = await restore(repository, manifest, { target });
     assert.equal(receipt.status, 'partial');
     assert.equal(receipt.failed.count, 2);
-    assert.deepEqual(receipt.failed.entries.map(({ path, code }) => [path, code]).sort(), [
+    assert.deepEqual(failures(receipt), [
       ['lost', 'CONTENT_NOT_FOUND'],
       ['lostDirectory', 'OBJECT_NOT_FOUND'],
     ]);

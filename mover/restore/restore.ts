@@ -14,21 +14,22 @@ import {
   type SnapshotManifest,
   readObjectSync,
 } from '../../repo-format/index.ts';
-import { close, openFileLimit } from '../posix/libc.ts';
+import { O_DIRECTORY, O_RDONLY, StatRecord, check, close, fstat, openFileLimit, openat } from '../posix/libc.ts';
 import { type AttributePolicy, AttributeWriter } from './attributes.ts';
 import { DirectoryTree } from './directory-tree.ts';
 import { TemporaryNames } from './entry-name.ts';
 import type { OverwriteRule } from './existing-entry.ts';
 import { HardLinks } from './hard-links.ts';
-import { LaneControl } from './lane.ts';
+import { LaneControl, type LaneOptions } from './lane.ts';
 import { LanePool } from './lane-pool.ts';
 import { RestorePlanner } from './planner.ts';
 import { type EntryCounts, ReceiptBuilder, type RestoreReceipt } from './receipt.ts';
-import type { RunContext, SparseRule } from './run-context.ts';
+import { type RunContext, type SparseRule, plannedEntry } from './run-context.ts';
 import { countNeededBytes } from './space.ts';
 import { findSubPath } from './sub-path.ts';
 import { DirectoryHandles, TargetDirectory } from './target-directory.ts';
 import { filePlace, freeBytes, openTarget } from './target-root.ts';
+import { TargetVerifier } from './verify-target.ts';
 import { DEFAULT_CAPACITY } from './window.ts';
 import { WindowDesk } from './window-desk.ts';
 
@@ -147,7 +148,7 @@ class Restore {
     this.#reportProgress(entry);
   }
 
-  #readDirectory(id: ObjectId, signal: AbortSignal): Uint8Array | Promise<Uint8Array> {
+  #readSmallObject(id: ObjectId, signal: AbortSignal): Uint8Array | Promise<Uint8Array> {
     try {
       return readObjectSync((contentId) => this.#reader.readContent(contentId), id);
     } catch {
@@ -169,7 +170,7 @@ class Restore {
     };
     return {
       finder: this.#repo,
-      readDirectory: (id, abort) => this.#readDirectory(id, abort),
+      readSmallObject: (id, abort) => this.#readSmallObject(id, abort),
       clock: this.#deps.clock,
       handles: this.#handles,
       receipt: this.receipt,
@@ -197,7 +198,7 @@ class Restore {
       {
         parallel: this.#parallel(),
         capacity: DEFAULT_CAPACITY,
-        lane: { policy: context.policy, opensInPlace: this.#readerData.cipher.ecc === undefined, runId: this.#runId },
+        lane: this.#laneOptions(context.policy),
         readerData: this.#readerData,
         source: this.#reader,
         control: this.#control,
@@ -212,6 +213,43 @@ class Restore {
     desk.submit(true);
     await pool.idle();
     planner.throwIfStopped();
+    await this.#verify(context, entry, { desk, pool, targetFd: place.target.fd, rename: place.rename });
+    this.#signal.throwIfAborted();
+  }
+
+  #laneOptions(policy: AttributePolicy): LaneOptions {
+    const { hash: algorithm, secret } = this.#repo.format.config;
+    return {
+      policy,
+      opensInPlace: this.#readerData.cipher.ecc === undefined,
+      runId: this.#runId,
+      ...(this.#options.verify === true ? { hash: { algorithm, secret } } : {}),
+    };
+  }
+
+  /** Compares what is there now with the snapshot, on the lanes that wrote it. */
+  async #verify(
+    context: RunContext,
+    entry: DirectoryEntry,
+    at: {
+      readonly desk: WindowDesk;
+      readonly pool: LanePool;
+      readonly targetFd: number;
+      readonly rename: string | undefined;
+    },
+  ): Promise<void> {
+    if (this.#options.verify !== true || at.targetFd < 0 || this.#options.dryRun === true) return;
+    this.receipt.verified = { files: 0, bytes: 0, mismatches: 0 };
+    const root = new TargetDirectory(undefined, new Uint8Array(0));
+    const identity = new StatRecord();
+    const fd = check(openat(at.targetFd, '.', O_RDONLY | O_DIRECTORY), 'open', this.#options.target);
+    check(fstat(fd, identity), 'fstat', this.#options.target);
+    this.#handles.adopt(root, fd, identity);
+    const verifier = new TargetVerifier(context, at.desk);
+    if (at.rename === undefined) await verifier.verifyTree(root, entry.objectId);
+    else await verifier.verifyEntry(root, plannedEntry(entry, new TextEncoder().encode(at.rename)));
+    at.desk.submit(true);
+    await at.pool.idle();
   }
 
   /** One file, under the name that the target gives it. */

@@ -15,8 +15,8 @@ export type SparseRule = 'as-stored' | 'always' | 'never';
 
 export interface RunContext {
   readonly finder: ContentFinder;
-  /** All bytes of a directory object. At once where packs are local files: most of them wait for nothing. */
-  readonly readDirectory: (id: ObjectId, signal: AbortSignal) => Uint8Array | Promise<Uint8Array>;
+  /** All bytes of a directory object or another small one. At once where packs are local files: most of them wait for nothing. */
+  readonly readSmallObject: (id: ObjectId, signal: AbortSignal) => Uint8Array | Promise<Uint8Array>;
   readonly handles: DirectoryHandles;
   readonly receipt: ReceiptBuilder;
   readonly policy: AttributePolicy;

@@ -28,11 +28,11 @@ class SpaceCounter {
 
   /** @param fd of the directory in the target, -1 when there is none */
   async count(directory: DirectoryEntry, fd: number): Promise<number> {
-    const { readDirectory, signal } = this.#run;
+    const { readSmallObject, signal } = this.#run;
     signal.throwIfAborted();
     if (directory.objectId === '') return 0;
     let needed = 0;
-    const { entries } = parseDirectory(await readDirectory(directory.objectId, signal));
+    const { entries } = parseDirectory(await readSmallObject(directory.objectId, signal));
     for (const entry of entries) {
       const name = entryName(entry);
       if (nameProblem(name) !== undefined) continue;

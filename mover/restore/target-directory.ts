@@ -147,7 +147,7 @@ export class DirectoryHandles {
   }
 
   close(): void {
-    for (const directory of [...this.#open]) this.release(directory);
+    for (const directory of this.#open) this.release(directory);
   }
 
   #evict(keep: TargetDirectory | undefined): void {

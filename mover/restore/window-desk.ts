@@ -113,6 +113,16 @@ export class WindowDesk {
     else this.#addPiece(account, row, piece);
   }
 
+  /** A part of a restored file to be compared; undefined for an empty one. The window has room. */
+  addCheck(directory: TargetDirectory, entry: PlannedEntry, piece: LocatedPiece | undefined): void {
+    const account = this.#account();
+    const row = this.#addRow(account, directory, entry, { kind: RowKind.checkFile, fd: -1, isReplacing: false });
+    directory.pending++;
+    if (piece === undefined) account.lent.builder.addEmptyPiece(row);
+    else account.lent.builder.addCheckPiece(row, piece.fileOffset, piece);
+    account.contentBytes += piece?.length ?? 0;
+  }
+
   /** A piece of a large file; its row is added when it is the first in this window. */
   addLargePiece(file: LargeFile, piece: LocatedPiece): void {
     const account = this.#account();
@@ -198,8 +208,15 @@ export class WindowDesk {
     restored.symlinks += done(RowKind.symlink);
     restored.specials += done(RowKind.special);
     restored.bytes += report.bytes;
+    if (receipt.verified !== undefined) {
+      receipt.verified.files += done(RowKind.checkFile);
+      receipt.verified.bytes += report.checkedBytes;
+    }
     const pathOf = (row: number): string => account.directories[row]?.pathOf(builder.window.nameOf(row)) ?? '';
-    for (const { row, code, message } of report.failures) receipt.fail(pathOf(row), code, message);
+    for (const { row, code, message } of report.failures) {
+      receipt.fail(pathOf(row), code, message);
+      if (receipt.verified !== undefined && code === 'RESTORE_VERIFY_FAILED') receipt.verified.mismatches++;
+    }
     for (const { attribute, errno, count, rows } of report.attributes) {
       receipt.refuse(attribute, errno, rows.map(pathOf), count);
     }

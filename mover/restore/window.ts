@@ -5,7 +5,15 @@
 // the order of pack and offset, a job being a run of them. Strings and attributes lie in the arena.
 
 /** What a row asks a lane to make. */
-export const RowKind = { wholeFile: 0, emptyFile: 1, largeFile: 2, symlink: 3, special: 4, check: 5 } as const;
+export const RowKind = {
+  wholeFile: 0,
+  emptyFile: 1,
+  largeFile: 2,
+  symlink: 3,
+  special: 4,
+  checkFile: 5,
+  checkContent: 6,
+} as const;
 export type RowKindValue = (typeof RowKind)[keyof typeof RowKind];
 
 /** Bits of `rowFlags`. */
@@ -292,11 +300,24 @@ export class WindowBuilder {
     const w = this.window;
     const at = this.pieceCount++;
     w.piecePack[at] = NO_PACK;
-    w.pieceOffset[at] = row;
+    w.pieceOffset[at] = at;
     w.piecePackedBytes[at] = 0;
     w.pieceBytes[at] = 0;
     w.pieceRow[at] = row;
     w.pieceFileOffset[at] = 0;
+  }
+
+  /** A part of a restored file that shall have the hash of `key`; no pack is read for it. */
+  addCheckPiece(row: number, fileOffset: number, piece: { readonly length: number; readonly key: Uint8Array }): void {
+    const at = this.pieceCount;
+    this.addEmptyPiece(row);
+    const w = this.window;
+    // So that jobs are cut as if the bytes came from a pack.
+    w.piecePackedBytes[at] = piece.length;
+    w.pieceBytes[at] = piece.length;
+    w.pieceFileOffset[at] = fileOffset;
+    w.header[KEY_BYTES] = piece.key.length;
+    w.pieceKey.set(piece.key, at * MAX_KEY_BYTES);
   }
 
   #packNumber(packId: string): number {

@@ -1,0 +1,360 @@
+// Verifies snapshots in the repository: every directory object reads and parses, every content of every file is in an index
+// and inside a pack that exists, and the contents of a share of the files are read, opened and hashed, on lanes, sorted by
+// pack. It repairs nothing.
+import os from 'node:os';
+import type { Clock } from '../../base/clock.ts';
+import { WindlassError, errorCode } from '../../base/errors.ts';
+import type { RandomSource } from '../../base/random.ts';
+import {
+  type BlobId,
+  type DirectoryEntry,
+  LaneReader,
+  type LaneReaderData,
+  type ObjectId,
+  type Repository,
+  type SnapshotManifest,
+  parseDirectory,
+  readObjectSync,
+} from '../../repo-format/index.ts';
+import { type LocatedPiece, isDirect, locateDirect, locatePieces } from '../restore/content-pieces.ts';
+import { LaneControl, type LaneReport } from '../restore/lane.ts';
+import { LanePool, type LentWindow } from '../restore/lane-pool.ts';
+import { DEFAULT_CAPACITY, RowKind, type WindowBuilder } from '../restore/window.ts';
+import { KeySet } from './key-set.ts';
+
+export interface VerifyOptions {
+  readonly manifests: readonly SnapshotManifest[];
+  /** Share of the files whose contents are read; 100 when absent, 0 for structure only. */
+  readonly percent?: number;
+  readonly parallel?: number;
+}
+
+export interface VerifyProgress {
+  readonly files: number;
+  readonly contentsRead: number;
+  readonly bytesRead: number;
+  readonly errors: number;
+}
+
+export interface VerifyDeps {
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly progress?: (progress: VerifyProgress) => void;
+}
+
+export interface VerifyError {
+  readonly snapshotId: string;
+  readonly path: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface VerifyReport {
+  readonly snapshots: number;
+  /** Distinct directory objects, and entries in them. */
+  readonly directories: number;
+  readonly files: number;
+  readonly symlinks: number;
+  /** Distinct contents of files whose place was checked. */
+  readonly contents: number;
+  readonly contentsRead: number;
+  readonly bytesRead: number;
+  readonly percent: number;
+  readonly errorCount: number;
+  /** The first thousand. */
+  readonly errors: readonly VerifyError[];
+  readonly durationMs: number;
+}
+
+const ERRORS_LISTED = 1000;
+const PROGRESS_INTERVAL_MS = 250;
+const ROWS_PER_WINDOW = DEFAULT_CAPACITY.rows;
+
+/** Never throws for what is wrong with snapshots: that is in the report. */
+export async function verifySnapshots(
+  repository: Repository,
+  options: VerifyOptions,
+  deps: VerifyDeps,
+  signal: AbortSignal,
+): Promise<VerifyReport> {
+  const startMs = deps.clock.monotonicMs();
+  const verification = new Verification(repository, options, deps, signal);
+  await verification.run();
+  return verification.report(deps.clock.monotonicMs() - startMs);
+}
+
+interface PendingDirectory {
+  readonly objectId: ObjectId;
+  readonly path: string;
+}
+
+/** Where the content of a row is used; the first place that was met. */
+interface Place {
+  readonly snapshotId: string;
+  readonly path: string;
+}
+
+class Verification {
+  readonly #repository: Repository;
+  readonly #options: VerifyOptions;
+  readonly #deps: VerifyDeps;
+  readonly #signal: AbortSignal;
+  readonly #control = new LaneControl();
+  readonly #readerData: LaneReaderData;
+  readonly #reader: LaneReader;
+  readonly #packs = new Map<BlobId, number>();
+  readonly #directoriesSeen = new KeySet();
+  readonly #objectsSeen = new KeySet();
+  readonly #contentsSeen = new KeySet();
+  readonly #contentsRead = new KeySet();
+  readonly #errors: VerifyError[] = [];
+  readonly #places = new Map<number, Place[]>();
+  #pool: LanePool | undefined;
+  #lent: LentWindow | undefined;
+  #lentBytes = 0;
+  #errorCount = 0;
+  #files = 0;
+  #symlinks = 0;
+  #bytesRead = 0;
+  #snapshotId = '';
+
+  constructor(repository: Repository, options: VerifyOptions, deps: VerifyDeps, signal: AbortSignal) {
+    this.#repository = repository;
+    this.#options = options;
+    this.#deps = deps;
+    this.#signal = signal;
+    this.#readerData = repository.laneReaderData();
+    this.#reader = new LaneReader(this.#readerData);
+  }
+
+  get #percent(): number {
+    return Math.min(100, Math.max(0, this.#options.percent ?? 100));
+  }
+
+  async run(): Promise<void> {
+    const { hash: algorithm, secret } = this.#repository.format.config;
+    const onAbort = (): void => this.#control.stop();
+    this.#signal.addEventListener('abort', onAbort);
+    const timer = setInterval(() => this.#progress(), PROGRESS_INTERVAL_MS);
+    await using pool = new LanePool(
+      {
+        parallel: this.#options.parallel ?? os.availableParallelism(),
+        capacity: DEFAULT_CAPACITY,
+        lane: {
+          policy: NO_POLICY,
+          opensInPlace: this.#readerData.cipher.ecc === undefined,
+          runId: '',
+          hash: { algorithm, secret },
+        },
+        readerData: this.#readerData,
+        source: this.#reader,
+        control: this.#control,
+      },
+      (number, builder, reports) => this.#settle(number, builder, reports),
+    );
+    this.#pool = pool;
+    try {
+      await this.#listPacks();
+      for (const manifest of this.#options.manifests) await this.#verifySnapshot(manifest);
+      if (this.#lent !== undefined) pool.submit(this.#lent, this.#lentBytes, true);
+      await pool.idle();
+      this.#signal.throwIfAborted();
+    } finally {
+      clearInterval(timer);
+      this.#signal.removeEventListener('abort', onAbort);
+      this.#reader.close();
+    }
+  }
+
+  report(durationMs: number): VerifyReport {
+    return {
+      snapshots: this.#options.manifests.length,
+      directories: this.#directoriesSeen.size,
+      files: this.#files,
+      symlinks: this.#symlinks,
+      contents: this.#contentsSeen.size,
+      contentsRead: this.#contentsRead.size,
+      bytesRead: this.#bytesRead,
+      percent: this.#percent,
+      errorCount: this.#errorCount,
+      errors: this.#errors,
+      durationMs,
+    };
+  }
+
+  #progress(): void {
+    this.#deps.progress?.({
+      files: this.#files,
+      contentsRead: this.#control.rowsDone,
+      bytesRead: this.#control.bytesDone,
+      errors: this.#errorCount,
+    });
+  }
+
+  async #listPacks(): Promise<void> {
+    for (const prefix of ['p', 'q']) {
+      for await (const { id, length } of this.#repository.storage.listBlobs(prefix, this.#signal)) {
+        this.#packs.set(id, length);
+      }
+    }
+  }
+
+  async #verifySnapshot({ id, rootEntry }: SnapshotManifest): Promise<void> {
+    this.#snapshotId = id;
+    if (rootEntry === null || rootEntry.objectId === '') {
+      this.#fail('', 'SNAPSHOT_INVALID', 'the snapshot has no root entry');
+      return;
+    }
+    if (rootEntry.type !== 'd') {
+      await this.#verifyEntry(rootEntry, rootEntry.name);
+      return;
+    }
+    const pending: PendingDirectory[] = [{ objectId: rootEntry.objectId, path: '' }];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      this.#signal.throwIfAborted();
+      if (!this.#directoriesSeen.add(next.objectId)) continue;
+      await this.#verifyDirectory(next, pending);
+    }
+  }
+
+  async #verifyDirectory({ objectId, path }: PendingDirectory, pending: PendingDirectory[]): Promise<void> {
+    let entries: readonly DirectoryEntry[];
+    try {
+      ({ entries } = parseDirectory(await this.#read(objectId)));
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      this.#failWith(path, error);
+      return;
+    }
+    for (const entry of entries) {
+      const childPath = path === '' ? entry.name : `${path}/${entry.name}`;
+      if (entry.type !== 'd') await this.#verifyEntry(entry, childPath);
+      else if (entry.objectId === '') this.#fail(childPath, 'DIRECTORY_CORRUPT', 'the directory has no object');
+      else pending.push({ objectId: entry.objectId, path: childPath });
+    }
+  }
+
+  async #read(id: ObjectId): Promise<Uint8Array> {
+    try {
+      return readObjectSync((contentId) => this.#reader.readContent(contentId), id);
+    } catch {
+      // The repository looks again after a refresh, and words the error when it is lost.
+      return this.#repository.readObject(id, this.#signal);
+    }
+  }
+
+  async #verifyEntry(entry: DirectoryEntry, path: string): Promise<void> {
+    if (entry.type === 's') this.#symlinks++;
+    else this.#files++;
+    const isRead = this.#isChosen();
+    const id = entry.objectId;
+    if (id === '') {
+      this.#fail(path, 'DIRECTORY_CORRUPT', 'the entry has no object');
+      return;
+    }
+    // An object met before is done, unless it is to be read now and was not then.
+    if (!this.#objectsSeen.add(id) && !isRead) return;
+    try {
+      const pieces = isDirect(id)
+        ? [locateDirect(this.#repository, id, entry.size)]
+        : await locatePieces(this.#repository, id, this.#signal);
+      for (const piece of pieces) await this.#verifyPiece(piece, path, isRead);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      if (errorCode(error) === 'LANE_FAILED') throw error;
+      this.#failWith(path, error);
+    }
+  }
+
+  async #verifyPiece(piece: LocatedPiece, path: string, isRead: boolean): Promise<void> {
+    const id = Buffer.from(piece.key).toString('hex');
+    if (this.#contentsSeen.add(id)) this.#checkPlace(piece);
+    if (!isRead || !this.#contentsRead.add(id)) return;
+    if (this.#lent === undefined || this.#isFull(this.#lent)) await this.#turn();
+    const lent = this.#lent;
+    if (lent === undefined) return;
+    const row = lent.builder.addRow(CONTENT_ROW);
+    lent.builder.addPiece(row, 0, piece);
+    this.#lentBytes += piece.packedLength;
+    this.#places.get(lent.number)?.push({ snapshotId: this.#snapshotId, path });
+  }
+
+  #isFull({ builder }: LentWindow): boolean {
+    return !builder.fits(0) || builder.rowCount >= ROWS_PER_WINDOW;
+  }
+
+  async #turn(): Promise<void> {
+    const pool = this.#pool;
+    if (pool === undefined) throw new Error('not running');
+    if (this.#lent !== undefined) pool.submit(this.#lent, this.#lentBytes, false);
+    this.#lent = undefined;
+    this.#lent = await pool.lend();
+    this.#lentBytes = 0;
+    this.#places.set(this.#lent.number, []);
+    this.#signal.throwIfAborted();
+  }
+
+  #checkPlace(piece: LocatedPiece): void {
+    const length = this.#packs.get(piece.packId as BlobId);
+    if (length !== undefined && piece.packOffset + piece.packedLength <= length) return;
+    const end = `offset ${piece.packOffset} + length ${piece.packedLength}`;
+    const reason = length === undefined ? 'is missing' : `has ${length} bytes, fewer than ${end}`;
+    throw new WindlassError(`pack ${piece.packId} ${reason}`, {
+      code: 'CONTENT_LOST',
+      context: { packId: piece.packId, offset: piece.packOffset, length: piece.packedLength },
+    });
+  }
+
+  #isChosen(): boolean {
+    const percent = this.#percent;
+    if (percent >= 100) return true;
+    if (percent <= 0) return false;
+    const [a = 0, b = 0] = this.#deps.random.bytes(2);
+    return ((a << 8) | b) / 65_536 < percent / 100;
+  }
+
+  #settle(number: number, _builder: WindowBuilder, reports: readonly LaneReport[]): void {
+    const places = this.#places.get(number) ?? [];
+    this.#places.delete(number);
+    for (const { failures, checkedBytes } of reports) {
+      this.#bytesRead += checkedBytes;
+      for (const { row, code, message } of failures) {
+        const place = places[row];
+        this.#add({ snapshotId: place?.snapshotId ?? '', path: place?.path ?? '', code, message });
+      }
+    }
+  }
+
+  #failWith(path: string, error: unknown): void {
+    this.#fail(path, errorCode(error) ?? 'UNKNOWN', error instanceof Error ? error.message : String(error));
+  }
+
+  #fail(path: string, code: string, message: string): void {
+    this.#add({ snapshotId: this.#snapshotId, path, code, message });
+  }
+
+  #add(error: VerifyError): void {
+    this.#errorCount++;
+    if (this.#errors.length < ERRORS_LISTED) this.#errors.push(error);
+  }
+}
+
+/** Nothing is written, so nothing is described. */
+const NO_POLICY = { owners: false, modes: false, times: false, xattrs: false, euid: 0, egid: 0, umask: 0 };
+
+const CONTENT_ROW = {
+  kind: RowKind.checkContent,
+  flags: 0,
+  dirFd: -1,
+  fd: -1,
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  mtimeSeconds: 0,
+  mtimeNanoseconds: 0,
+  size: 0,
+  name: new Uint8Array(0),
+  xattrs: undefined,
+  deviceMajor: 0,
+  deviceMinor: 0,
+};
