@@ -21,7 +21,7 @@ export type { EntryCounts, RefusedAttribute, RestoreReceipt } from './restore/re
 export type { SparseRule } from './restore/run-context.ts';
 export {
   type VerifyDeps,
-  type VerifyError,
+  type VerifyFailure,
   type VerifyOptions,
   type VerifyProgress,
   type VerifyReport,

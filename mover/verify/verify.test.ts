@@ -66,18 +66,18 @@ describe('verifying snapshots', { skip }, () => {
   test('a whole snapshot has no errors, and each content is read once', async (t) => {
     const { path, manifest } = await stored(t);
     const report = await verify(t, path, manifest);
-    assert.deepEqual(report.errors, []);
+    assert.deepEqual(report.failures, []);
     assert.equal(report.directories, 2);
     assert.equal(report.files, 4);
     assert.equal(report.symlinks, 1);
     assert.equal(report.contentsRead, 4);
-    assert.equal(report.bytesRead, 'first contentsecond contentthe deep onea'.length);
+    assert.equal(report.bytes, 'first contentsecond contentthe deep onea'.length);
   });
 
   test('structure only reads no file', async (t) => {
     const { path, manifest } = await stored(t);
     const report = await verify(t, path, manifest, 0);
-    assert.equal(report.errorCount, 0);
+    assert.equal(report.failureCount, 0);
     assert.equal(report.contents, 4);
     assert.equal(report.contentsRead, 0);
   });
@@ -89,11 +89,11 @@ describe('verifying snapshots', { skip }, () => {
     bytes[offset + 15] = (bytes[offset + 15] ?? 0) ^ 1;
     writeFileSync(pack, bytes);
     const report = await verify(t, path, manifest);
-    assert.equal(report.errorCount, 1);
-    assert.equal(report.errors[0]?.code, 'CONTENT_CORRUPT');
-    assert.match(report.errors[0]?.message ?? '', /in pack p[0-9a-f]+-s[0-9a-f]+ at offset \d+, length \d+/);
-    assert.equal(report.errors[0]?.path, 'a');
-    assert.equal((await verify(t, path, manifest, 0)).errorCount, 0);
+    assert.equal(report.failureCount, 1);
+    assert.equal(report.failures[0]?.code, 'CONTENT_CORRUPT');
+    assert.match(report.failures[0]?.message ?? '', /in pack p[0-9a-f]+-s[0-9a-f]+ at offset \d+, length \d+/);
+    assert.equal(report.failures[0]?.path, 'a');
+    assert.equal((await verify(t, path, manifest, 0)).failureCount, 0);
   });
 
   test('a missing or short pack is found without reading files', async (t) => {
@@ -101,11 +101,11 @@ describe('verifying snapshots', { skip }, () => {
     const [pack = ''] = packFiles(path, 'p');
     truncateSync(pack, 30);
     const short = await verify(t, path, manifest, 0);
-    assert.ok(short.errorCount > 0);
-    for (const { code } of short.errors) assert.equal(code, 'CONTENT_LOST');
+    assert.ok(short.failureCount > 0);
+    for (const { code } of short.failures) assert.equal(code, 'CONTENT_LOST');
     rmSync(pack);
     const missing = await verify(t, path, manifest, 0);
-    assert.deepEqual([...new Set(missing.errors.map(({ code }) => code))], ['CONTENT_LOST']);
+    assert.deepEqual([...new Set(missing.failures.map(({ code }) => code))], ['CONTENT_LOST']);
   });
 
   test('directories that do not parse, and contents in no index, are errors of their paths', async (t) => {
@@ -121,7 +121,7 @@ describe('verifying snapshots', { skip }, () => {
     ]);
     await repository.flush(SIGNAL);
     const report = await verify(t, path, manifestOf(root));
-    assert.deepEqual(Object.fromEntries(report.errors.map(({ path: where, code }) => [where, code])), {
+    assert.deepEqual(Object.fromEntries(report.failures.map(({ path: where, code }) => [where, code])), {
       broken: 'DIRECTORY_CORRUPT',
       gone: 'OBJECT_NOT_FOUND',
       lost: 'CONTENT_NOT_FOUND',
@@ -133,7 +133,7 @@ describe('verifying snapshots', { skip }, () => {
       const repository = await openKopiaAlgorithm(t, name, { readOnly: true, folder: memoryFolder(t, 'golden') });
       const manifests = await listSnapshots(repository.manifests, {}, SIGNAL);
       const report = await verifySnapshots(repository, { manifests, parallel: 1 }, DEPS, SIGNAL);
-      assert.deepEqual(report.errors, []);
+      assert.deepEqual(report.failures, []);
       assert.ok(report.contentsRead > 0);
     });
   }

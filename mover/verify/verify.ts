@@ -4,6 +4,7 @@
 import os from 'node:os';
 import type { Clock } from '../../base/clock.ts';
 import { WindlassError, errorCode } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
 import {
   type BlobId,
@@ -31,18 +32,19 @@ export interface VerifyOptions {
 
 export interface VerifyProgress {
   readonly files: number;
-  readonly contentsRead: number;
-  readonly bytesRead: number;
+  /** Read, opened and hashed. */
+  readonly processedBytes: number;
   readonly errors: number;
 }
 
 export interface VerifyDeps {
   readonly clock: Clock;
   readonly random: RandomSource;
+  readonly logger?: Logger;
   readonly progress?: (progress: VerifyProgress) => void;
 }
 
-export interface VerifyError {
+export interface VerifyFailure {
   readonly snapshotId: string;
   readonly path: string;
   readonly code: string;
@@ -58,15 +60,16 @@ export interface VerifyReport {
   /** Distinct contents of files whose place was checked. */
   readonly contents: number;
   readonly contentsRead: number;
-  readonly bytesRead: number;
+  /** Of the contents read. */
+  readonly bytes: number;
   readonly percent: number;
-  readonly errorCount: number;
+  readonly failureCount: number;
   /** The first thousand. */
-  readonly errors: readonly VerifyError[];
+  readonly failures: readonly VerifyFailure[];
   readonly durationMs: number;
 }
 
-const ERRORS_LISTED = 1000;
+const FAILURES_LISTED = 1000;
 const PROGRESS_INTERVAL_MS = 250;
 const ROWS_PER_WINDOW = DEFAULT_CAPACITY.rows;
 
@@ -107,15 +110,15 @@ class Verification {
   readonly #objectsSeen = new KeySet();
   readonly #contentsSeen = new KeySet();
   readonly #contentsRead = new KeySet();
-  readonly #errors: VerifyError[] = [];
+  readonly #failures: VerifyFailure[] = [];
   readonly #places = new Map<number, Place[]>();
   #pool: LanePool | undefined;
   #lent: LentWindow | undefined;
   #lentBytes = 0;
-  #errorCount = 0;
+  #failureCount = 0;
   #files = 0;
   #symlinks = 0;
-  #bytesRead = 0;
+  #bytes = 0;
   #snapshotId = '';
 
   constructor(repository: Repository, options: VerifyOptions, deps: VerifyDeps, signal: AbortSignal) {
@@ -174,10 +177,10 @@ class Verification {
       symlinks: this.#symlinks,
       contents: this.#contentsSeen.size,
       contentsRead: this.#contentsRead.size,
-      bytesRead: this.#bytesRead,
+      bytes: this.#bytes,
       percent: this.#percent,
-      errorCount: this.#errorCount,
-      errors: this.#errors,
+      failureCount: this.#failureCount,
+      failures: this.#failures,
       durationMs,
     };
   }
@@ -185,9 +188,8 @@ class Verification {
   #progress(): void {
     this.#deps.progress?.({
       files: this.#files,
-      contentsRead: this.#control.rowsDone,
-      bytesRead: this.#control.bytesDone,
-      errors: this.#errorCount,
+      processedBytes: this.#control.bytesDone,
+      errors: this.#failureCount,
     });
   }
 
@@ -317,7 +319,7 @@ class Verification {
     const places = this.#places.get(number) ?? [];
     this.#places.delete(number);
     for (const { failures, checkedBytes } of reports) {
-      this.#bytesRead += checkedBytes;
+      this.#bytes += checkedBytes;
       for (const { row, code, message } of failures) {
         const place = places[row];
         this.#add({ snapshotId: place?.snapshotId ?? '', path: place?.path ?? '', code, message });
@@ -333,9 +335,9 @@ class Verification {
     this.#add({ snapshotId: this.#snapshotId, path, code, message });
   }
 
-  #add(error: VerifyError): void {
-    this.#errorCount++;
-    if (this.#errors.length < ERRORS_LISTED) this.#errors.push(error);
+  #add(error: VerifyFailure): void {
+    this.#failureCount++;
+    if (this.#failures.length < FAILURES_LISTED) this.#failures.push(error);
   }
 }
 
