@@ -13,11 +13,6 @@ export function cacheRoot(chosen: string | undefined, environment: NodeJS.Proces
   return home === undefined ? undefined : join(home, '.cache', 'windlass');
 }
 
-/** The compiled-code cache of Node, beside the repositories' folders. */
-export function compileCacheDirectory(root: string): string {
-  return join(root, 'compile-cache');
-}
-
 export function repositoryCacheDirectory(root: string, uniqueIdHex: string): string {
   return join(root, uniqueIdHex);
 }
