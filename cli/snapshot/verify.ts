@@ -43,17 +43,17 @@ export async function verifyCommand(
       view.finish();
     }
     print(context, report, clock.monotonicMs() - startedMs);
-    return report.failures.length === 0 ? EXIT.ok : EXIT.failed;
+    return report.failureCount === 0 ? EXIT.ok : EXIT.failed;
   });
 }
 
 function print(context: CliContext, report: VerifyReport, elapsedMs: number): void {
   context.output.document(report);
-  const { snapshots, directories, files, bytes, failures } = report;
+  const { snapshots, directories, files, bytes, failures, failureCount } = report;
   context.output.line(
     `verified ${formatCount(snapshots)} snapshots: ${formatCount(directories)} directories, ${formatCount(files)} files, ${formatSize(bytes)} read in ${formatDuration(elapsedMs)}`,
   );
-  for (const { path, message, code } of failures.slice(0, MAX_SHOWN))
-    context.stderr.write(`windlass: ${oneLine(path)}: ${oneLine(message)} [${code}]\n`);
-  if (failures.length > MAX_SHOWN) context.stderr.write(`windlass: … and ${failures.length - MAX_SHOWN} more\n`);
+  for (const { snapshotId, path, message, code } of failures.slice(0, MAX_SHOWN))
+    context.stderr.write(`windlass: ${snapshotId}/${oneLine(path)}: ${oneLine(message)} [${code}]\n`);
+  if (failureCount > MAX_SHOWN) context.stderr.write(`windlass: … and ${failureCount - MAX_SHOWN} more\n`);
 }
