@@ -4,6 +4,11 @@
 
 import { isUtf8 } from 'node:buffer';
 
+/** Of one file name on every file system here; a longer stand-in could not be restored by kopia. */
+const MAX_NAME_BYTES = 255;
+/** Room for `~` and a number. */
+const MAX_NUMBER_BYTES = 12;
+
 export interface StandInName {
   readonly name: string;
   readonly raw: Uint8Array;
@@ -28,22 +33,39 @@ function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
  * Stand-ins for the names of one directory that are not UTF-8, in the order of `rawNames`.
  *
  * Bytes outside valid sequences become `%XX`. A stand-in that a real name of the directory or an earlier stand-in (in
- * byte order of the raw names) has taken gets `~1`, `~2`… at its end. `isTaken` answers for the valid names.
+ * byte order of the raw names) has taken gets `~1`, `~2`… at its end. One longer than a file name can be is cut.
+ * `isTaken` answers for the valid names.
  */
 export function standInNames(
   rawNames: readonly Uint8Array[],
   isTaken: (name: string) => boolean,
 ): readonly StandInName[] {
   const given = new Set<string>();
+  const lastNumbers = new Map<string, number>();
   const result = new Map<Uint8Array, StandInName>();
   for (const raw of rawNames.toSorted((a, b) => Buffer.compare(a, b))) {
-    const base = readable(raw);
-    let name = base;
-    for (let n = 1; isTaken(name) || given.has(name); n++) name = `${base}~${n}`;
+    const whole = readable(raw);
+    let name = cut(whole, MAX_NAME_BYTES);
+    if (isTaken(name) || given.has(name)) {
+      const base = cut(whole, MAX_NAME_BYTES - MAX_NUMBER_BYTES);
+      let number = lastNumbers.get(base) ?? 0;
+      do name = `${base}~${++number}`;
+      while (isTaken(name) || given.has(name));
+      lastNumbers.set(base, number);
+    }
     given.add(name);
     result.set(raw, { name, raw });
   }
   return rawNames.map((raw) => result.get(raw) ?? { name: readable(raw), raw });
+}
+
+/** At most `limitBytes` of UTF-8, without half a character. */
+function cut(name: string, limitBytes: number): string {
+  const bytes = Buffer.from(name, 'utf8');
+  if (bytes.length <= limitBytes) return name;
+  let end = limitBytes;
+  while (end > 0 && ((bytes[end] as number) & 0xc0) === 0x80) end--;
+  return bytes.toString('utf8', 0, end);
 }
 
 function readable(raw: Uint8Array): string {

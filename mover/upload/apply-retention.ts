@@ -1,6 +1,14 @@
 // Removes the snapshots of a source that its stored retention policy does not keep. Only what somebody stored counts:
 // built-in defaults remove nothing.
-import { deleteSnapshot, listSnapshots, type ManifestId, planRetention, type Repository, type SnapshotSource, type SourcePolicies } from '../../repo-format/index.ts';
+import {
+  deleteSnapshot,
+  listSnapshots,
+  type ManifestId,
+  planRetention,
+  type Repository,
+  type SnapshotSource,
+  type SourcePolicies,
+} from '../../repo-format/index.ts';
 import type { Logger } from '../../base/logger.ts';
 
 /** Ids of the snapshots that were removed. */

@@ -1,16 +1,26 @@
 // Entry of a backup lane: a worker thread that takes directories and large files from the main thread and does all of the
 // work on them itself, synchronously. See docs/design/0005-lanes.md.
+import { rmSync } from 'node:fs';
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.ts';
 import { serializeError, WindlassError } from '../../base/errors.ts';
 import { systemRandom } from '../../base/random.ts';
-import { compressorForFile, ContentWriter, createSplitter, IndexSet, LaneReader, NewContents, ObjectWriter, readObjectSync } from '../../repo-format/index.ts';
-import { errnoName, StatRecord } from '../posix/libc.ts';
-import { DirectoryBackup, LaneStopped } from './directory-backup.ts';
+import {
+  compressorForFile,
+  ContentWriter,
+  createSplitter,
+  IndexSet,
+  LaneReader,
+  NewContents,
+  ObjectWriter,
+  readObjectSync,
+} from '../../repo-format/index.ts';
+import { close, errnoName, StatRecord } from '../posix/libc.ts';
+import { DirectoryBackup, LaneStopped, policyOf } from './directory-backup.ts';
 import { factsOf } from './entry-facts.ts';
 import { HintLog, HintTable } from './change-hints.ts';
 import { FileStore } from './file-store.ts';
-import type { FileJob, FileResult, FromLane, LaneInit, LaneResult, ToLane } from './lane-protocol.ts';
+import type { FileJob, FileResult, FromLane, LaneInit, LaneJob, LaneResult, ToLane } from './lane-protocol.ts';
 import { LaneSink } from './lane-sink.ts';
 import { LaneProgress } from './progress.ts';
 
@@ -20,7 +30,9 @@ class Lane {
   readonly #control: Int32Array;
   readonly #reader: LaneReader;
   readonly #writer: ContentWriter;
-  readonly #files: FileStore;
+  /** One for each splitter that policies ask for, which is one in almost every tree. */
+  readonly #stores = new Map<string, { readonly files: FileStore; readonly sink: LaneSink }>();
+  readonly #isStopped = (): boolean => Atomics.load(this.#control, 0) !== 0;
   readonly #directories: DirectoryBackup;
   readonly #progress: LaneProgress;
   readonly #hintLog: HintLog | undefined;
@@ -40,19 +52,17 @@ class Lane {
     );
     this.#writer.setSession(init.sessionId);
     const { options } = init;
-    const splitter = createSplitter(options.splitterName, options.readBytes);
-    const sink = new LaneSink(this.#writer, splitter, init.writer.indexVersion >= 2);
-    const isStopped = (): boolean => Atomics.load(this.#control, 0) !== 0;
-    this.#files = new FileStore(options, { writer: new ObjectWriter(sink, splitter), progress: this.#progress, isStopped });
+    const { sink } = this.#storeOf(init.policies[0]?.splitterName ?? options.splitterName);
     this.#hintLog = init.keepHints ? new HintLog() : undefined;
     this.#directories = new DirectoryBackup(options, {
       sink,
       hints: init.hints === undefined ? undefined : new HintTable(init.hints),
       hintLog: this.#hintLog,
       nowMs: () => systemClock.nowMs(),
-      files: this.#files,
+      policies: init.policies,
+      filesFor: (policy) => this.#storeOf(policy.splitterName).files,
       progress: this.#progress,
-      isStopped,
+      isStopped: this.#isStopped,
       readObject: (id) => readObjectSync((content) => this.#reader.readContent(content), id),
       indexSet: () => this.#reader.indexSet,
       warn: () => undefined,
@@ -60,10 +70,26 @@ class Lane {
     });
   }
 
+  #storeOf(splitterName: string): { readonly files: FileStore; readonly sink: LaneSink } {
+    const present = this.#stores.get(splitterName);
+    if (present !== undefined) return present;
+    const { options, writer } = this.#init;
+    const splitter = createSplitter(splitterName, options.readBytes);
+    const supportsContentCompression = writer.indexVersion >= 2;
+    const sink = new LaneSink(this.#writer, splitter, {
+      splitterName: options.splitterName,
+      supportsContentCompression,
+    });
+    const deps = { writer: new ObjectWriter(sink, splitter), progress: this.#progress, isStopped: this.#isStopped };
+    const store = { files: new FileStore(options, deps), sink };
+    this.#stores.set(splitterName, store);
+    return store;
+  }
+
   handle(message: ToLane): void {
     switch (message.type) {
       case 'jobs':
-        this.#post({ type: 'results', results: message.jobs.map((job) => (job.kind === 'directory' ? this.#directories.run(job) : this.#file(job))) });
+        this.#post({ type: 'results', results: this.#run(message.jobs) });
         break;
       case 'known': {
         const indexSet = IndexSet.fromTransferable(message.index);
@@ -74,14 +100,36 @@ class Lane {
       }
       case 'finish': {
         // Unfinished packs are handed over as tails; the main thread joins those of all lanes.
-        this.#post({ type: 'finished', tails: this.#writer.takeOpenPacks(), stats: { ...this.#writer.stats }, hints: this.#hintLog?.take() ?? new Uint32Array(0) });
+        this.#post({
+          type: 'finished',
+          tails: this.#writer.takeOpenPacks(),
+          stats: { ...this.#writer.stats },
+          hints: this.#hintLog?.take() ?? new Uint32Array(0),
+        });
         break;
       }
       case 'exit':
-        this.#reader.close();
-        this.#writer.abandon();
+        this.close();
         parentPort?.close();
         break;
+    }
+  }
+
+  /** Leaves nothing behind: packs that were not handed over are of no use to anyone. */
+  close(): void {
+    this.#reader.close();
+    for (const path of this.#writer.abandon()) rmSync(path, { force: true });
+  }
+
+  /** All or nothing: results that will not be delivered leave no descriptors open. */
+  #run(jobs: readonly LaneJob[]): LaneResult[] {
+    const results: LaneResult[] = [];
+    try {
+      for (const job of jobs) results.push(job.kind === 'directory' ? this.#directories.run(job) : this.#file(job));
+      return results;
+    } catch (error) {
+      for (const result of results) if (result.kind === 'directory' && result.open !== undefined) close(result.open.fd);
+      throw error;
     }
   }
 
@@ -95,41 +143,61 @@ class Lane {
       inoHigh: Math.floor(facts.ino / 2 ** 32),
       inoLow: facts.ino >>> 0,
     });
-    const outcome = this.#files.store({
+    const policy = policyOf(this.#init.policies, job.policyNumber);
+    const { files } = this.#storeOf(policy.splitterName);
+    const outcome = files.store({
       directoryFd: job.directoryFd,
       name: job.name,
       listed,
-      compressor: compressorForFile(this.#init.options.compression, Buffer.from(job.name).toString('latin1'), facts.size),
+      compressor: compressorForFile(policy.compression, job.path, facts.size),
+      metadataCompressor: policy.metadataCompressor,
       part: job.part,
     });
-    const base = { kind: 'file', id: job.id, stored: undefined, failed: undefined, vanished: false } satisfies FileResult;
+    const base = {
+      kind: 'file',
+      id: job.id,
+      stored: undefined,
+      failed: undefined,
+      vanished: false,
+    } satisfies FileResult;
     if (outcome.kind === 'stopped') throw new LaneStopped();
     if (outcome.kind === 'vanished') return { ...base, vanished: true };
     if (outcome.kind === 'failed') {
       this.#progress.error();
       const code = errnoName(outcome.errno);
-      return { ...base, failed: { path: job.path, code, message: `${outcome.call}: ${code}` } };
+      const message = `${outcome.call}: ${code}`;
+      return { ...base, failed: { path: job.path, code, message, isIgnored: policy.ignoreFileErrors } };
     }
     const { objectId, pieces, sparse, changed, rereads, size } = outcome;
-    return { ...base, stored: { objectId, pieces, sparse, changed, rereads, facts: { ...factsOf(this.#files.after), size } } };
+    if (job.isLastPart) this.#progress.file();
+    return {
+      ...base,
+      stored: { objectId, pieces, sparse, changed, rereads, facts: { ...factsOf(files.after), size } },
+    };
   }
 }
 
 /** Binds a lane to its port. Any failure ends the lane: what it had stored so far is the main thread's to judge. */
 function main(): void {
   const port = parentPort;
-  if (port === null) throw new WindlassError('a lane runs in a worker thread', { code: 'INTERNAL', context: { threadId } });
+  if (port === null)
+    throw new WindlassError('a lane runs in a worker thread', { code: 'INTERNAL', context: { threadId } });
   const post = (message: FromLane): void => port.postMessage(message);
+  let hasFailed = false;
   const guarded = (work: () => void): void => {
     try {
       work();
     } catch (error) {
+      hasFailed ||= !(error instanceof LaneStopped);
       post(error instanceof LaneStopped ? { type: 'stopped' } : { type: 'error', error: serializeError(error) });
     }
   };
   guarded(() => {
     const lane = new Lane(workerData as LaneInit, post);
-    port.on('message', (message: ToLane) => guarded(() => lane.handle(message)));
+    port.on('message', (message: ToLane) => {
+      // A pack may be half-written: nothing that this lane says or stores from now on counts.
+      if (!hasFailed || message.type === 'exit') guarded(() => lane.handle(message));
+    });
     post({ type: 'ready' });
   });
 }

@@ -1,27 +1,27 @@
 // Backs up one directory tree as a snapshot: finds what to compare with, runs the lanes over the tree, makes everything
 // durable, and only then says that there is a snapshot. A run that fails or is stopped leaves what it stored for the next.
 import { createHash } from 'node:crypto';
-import { constants, openSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
-import { isAbortError, WindlassError } from '../../base/errors.ts';
+import { WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
 import {
+  type ContentWriterStats,
   deleteSnapshot,
   EMPTY_STATS,
   findPrevious,
   INCOMPLETE_CHECKPOINT,
-
   loadPolicyTree,
   loadSnapshot,
   formatSource,
   type ManifestId,
-  metadataCompressor,
   type NewSnapshot,
   type Policy,
   type Repository,
   saveSnapshot,
+  type SessionId,
   type SnapshotManifest,
   type SnapshotSource,
   type SnapshotStats,
@@ -31,6 +31,7 @@ import type { IgnorePolicy } from '../source/ignore-rules.ts';
 import { applyRetention } from './apply-retention.ts';
 import { type HintTable, loadHints, storeHints } from './change-hints.ts';
 import type { FinishedDirectory } from './directory-node.ts';
+import { PolicyTable } from './directory-policy.ts';
 import { LanePool } from './lane-pool.ts';
 import type { FailedPath, LaneInit, LaneOptions, PreviousObject } from './lane-protocol.ts';
 import { MainSink } from './main-sink.ts';
@@ -94,6 +95,8 @@ export interface BackupError {
 export interface BackupResult {
   readonly manifest: SnapshotManifest;
   readonly errors: readonly BackupError[];
+  /** Failures that a stored policy says do not count; they are in the snapshot's list too. */
+  readonly ignoredErrors: readonly BackupError[];
   readonly consistency: ConsistencyReport;
   /** Snapshots that the source's retention policy removed. */
   readonly expired: readonly ManifestId[];
@@ -108,6 +111,11 @@ export interface BackupResult {
 const DEFAULT_CHECKPOINT_MS = 45 * 60 * 1000;
 const INDEX_FLUSH_MS = 10 * 60 * 1000;
 const TICK_MS = 250;
+// A stop must be over within a second: waiting for lanes, storing what they had, ending them.
+const SETTLE_MS = 350;
+const STORE_MS = 350;
+const LANE_CLOSE_MS = 100;
+const SETTLE_AFTER_FAILURE_MS = 5000;
 const LARGE_FILE_BYTES = 16 << 20;
 const READ_BYTES = 1 << 20;
 const DEFAULT_MAX_REREADS = 2;
@@ -154,6 +162,10 @@ class BackupRun {
   #lastCheckpointMs: number;
   #lastFlushMs: number;
   readonly #hintLogs: Uint32Array[] = [];
+  /** Ends when the run does: packs on their way to storage. */
+  readonly #storing = new AbortController();
+  #adoptedBefore = 0;
+  #statsBefore: ContentWriterStats = { hashedBytes: 0, hashedContents: 0, newContents: 0, newBytes: 0, packedBytes: 0 };
   #hashedBytes = 0;
   #newContents = 0;
   #uploadedBytes = 0;
@@ -180,54 +192,22 @@ class BackupRun {
 
   async execute(signal: AbortSignal): Promise<BackupResult> {
     const { contents } = this.#repository;
-    const { policy } = this.#policies.effective;
+    this.#adoptedBefore = contents.adoptedPacks;
+    this.#statsBefore = { ...contents.writer.stats };
     const sessionId = await contents.startSession(signal);
-    const sink = new MainSink(contents, this.#repository.format.config);
     const root = openRoot(this.#options.path);
-    const hints = this.#loadHints(root);
-    const tree = new TreeUpload(
-      {
-        ...root,
-        previous: this.#previous.flatMap(({ rootEntry }) => (rootEntry?.type === 'd' && rootEntry.objectId !== '' ? [rootEntry.objectId] : [])),
-        primary: hints === undefined ? undefined : primaryOf(this.#previous[0]),
-        policies: this.#policies.root,
-        ignore: rootIgnore(this.#policies, this.#options),
-      },
-      {
-        lanes: this.#lanes,
-        metadataCompressor: metadataCompressor(policy),
-        partBytes: partBytes(policy),
-        failFast: this.#options.failFast ?? false,
-        maxErrors: this.#options.maxErrors,
-      },
-      sink,
-    );
-    const known = contents.known();
-    const reader = this.#repository.laneReaderData();
-    const inits = Array.from({ length: this.#lanes }, (_, laneNumber): LaneInit => ({
-      writer: contents.writerSpec,
-      reader,
-      newContents: known.newContents.data,
-      sessionId,
-      options: this.#laneOptions(policy),
-      control: this.#control.buffer as SharedArrayBuffer,
-      progress: this.#progressMemory,
-      laneNumber,
-      hints: hints?.memory,
-      keepHints: this.#hintsPath() !== undefined,
-    }));
-    const pool = LanePool.start(inits, {
-      nextJobs: () => tree.nextJobs(),
-      hasJobs: () => tree.hasJobs,
-      onResult: (result) => tree.onResult(result),
-      onPack: (pack) => {
-        this.#uploadedBytes += pack.length;
-        contents.acceptPack(pack, signal);
-      },
-    });
-    const stop = (): void => void Atomics.store(this.#control, 0, 1);
+    let tree: TreeUpload | undefined;
+    let pool: LanePool | undefined;
+    const stop = (): void => {
+      Atomics.store(this.#control, 0, 1);
+      pool?.stop(new DOMException('the backup was stopped', 'AbortError'));
+    };
     signal.addEventListener('abort', stop, { once: true });
     try {
+      const hints = this.#loadHints(root);
+      const policyTable = this.#policyTable();
+      tree = this.#openTree(root, policyTable, hints);
+      pool = this.#startLanes(tree, { policyTable, hints, sessionId });
       await this.#drive(tree, pool, signal);
       await this.#collectPacks(pool);
       const result = await this.#finish(tree, signal);
@@ -235,13 +215,69 @@ class BackupRun {
       return result;
     } catch (error) {
       stop();
-      await this.#keepWhatIsSafe(pool, error);
+      if (pool !== undefined) await this.#keepWhatIsSafe(pool, signal.aborted ? undefined : error);
       throw signal.aborted ? signal.reason : error;
     } finally {
       signal.removeEventListener('abort', stop);
-      tree.close();
-      await pool.close();
+      this.#storing.abort();
+      // Lanes first: they use the descriptors of the tree.
+      await pool?.close(LANE_CLOSE_MS);
+      if (tree === undefined) closeSync(root.fd);
+      tree?.close();
     }
+  }
+
+  #openTree(root: OpenRoot, policyTable: PolicyTable, hints: HintTable | undefined): TreeUpload {
+    return new TreeUpload(
+      {
+        ...root,
+        previous: this.#previous.flatMap(({ rootEntry }) =>
+          rootEntry?.type === 'd' && rootEntry.objectId !== '' ? [rootEntry.objectId] : [],
+        ),
+        primary: hints === undefined ? undefined : primaryOf(this.#previous[0]),
+        policies: this.#policies.root,
+        ignore: rootIgnore(this.#policies, this.#options),
+        oneFileSystem: this.#options.oneFileSystem ?? false,
+      },
+      {
+        lanes: this.#lanes,
+        policyTable,
+        partBytes: partBytes(this.#policies.effective.policy),
+        maxRereads: this.#options.maxRereads ?? DEFAULT_MAX_REREADS,
+        failFast: this.#options.failFast ?? false,
+        maxErrors: this.#options.maxErrors,
+      },
+      new MainSink(this.#repository.contents, this.#repository.format.config),
+    );
+  }
+
+  #startLanes(tree: TreeUpload, { policyTable, hints, sessionId }: LaneStart): LanePool {
+    const { contents } = this.#repository;
+    const known = contents.known();
+    const reader = this.#repository.laneReaderData();
+    const inits = Array.from({ length: this.#lanes }, (_, laneNumber): LaneInit => ({
+      writer: contents.writerSpec,
+      reader,
+      newContents: known.newContents.data,
+      sessionId,
+      options: this.#laneOptions(),
+      policies: policyTable.entries,
+      control: this.#control.buffer as SharedArrayBuffer,
+      progress: this.#progressMemory,
+      laneNumber,
+      hints: hints?.memory,
+      keepHints: this.#hintsPath() !== undefined,
+    }));
+    return LanePool.start(inits, {
+      nextJobs: () => tree.nextJobs(),
+      hasJobs: () => tree.hasJobs,
+      onResult: (result) => tree.onResult(result),
+      onPack: (pack) => {
+        this.#uploadedBytes += pack.length;
+        // Not the run's own signal: full packs are kept even when the run is stopped.
+        contents.acceptPack(pack, this.#storing.signal);
+      },
+    });
   }
 
   /** Feeds the lanes until the tree is done, with pauses for checkpoints and index flushes. */
@@ -253,16 +289,19 @@ class BackupRun {
       this.#repository.contents.throwIfFailed();
       signal.throwIfAborted();
       if (tree.failure !== undefined) throw tree.failure;
-      this.#report();
+      this.#report(tree);
       if (finished) {
         if (tree.isDone) return;
         pool.supply();
+        if (pool.isIdle && !tree.isDone)
+          throw new WindlassError('the tree has neither work nor a root', { code: 'INTERNAL' });
         continue;
       }
       const now = clock.monotonicMs();
       const { pendingContents, newContentsCapacity } = this.#repository.contents;
       const isFull = pendingContents > newContentsCapacity * 0.75;
-      const checkpointDue = now - this.#lastCheckpointMs >= (this.#options.checkpointIntervalMs ?? DEFAULT_CHECKPOINT_MS);
+      const checkpointDue =
+        now - this.#lastCheckpointMs >= (this.#options.checkpointIntervalMs ?? DEFAULT_CHECKPOINT_MS);
       if (checkpointDue || isFull || now - this.#lastFlushMs >= INDEX_FLUSH_MS) {
         await this.#flushMidway(tree, pool, checkpointDue, signal);
       }
@@ -335,17 +374,35 @@ class BackupRun {
     if (this.#checkpoint !== undefined) await deleteSnapshot(manifests, this.#checkpoint, signal);
     // The commit point: before this nobody sees the snapshot, after this nobody can lose it.
     await this.#repository.flush(signal);
-    const expired = await applyRetention(this.#repository, this.#options.source, this.#policies, this.#deps.logger, signal);
-    this.#report();
+    const expired = await applyRetention(
+      this.#repository,
+      this.#options.source,
+      this.#policies,
+      this.#deps.logger,
+      signal,
+    );
+    this.#report(tree);
     return {
       manifest: await loadSnapshot(manifests, id, signal),
-      errors: totals.errors.map(({ path, message, code }) => ({ path, error: message, code })),
+      errors: errorsOf(totals.errors),
+      ignoredErrors: errorsOf(totals.ignoredErrors),
       consistency: consistencyOf(totals),
       expired,
-      bytesHashed: this.#hashedBytes + contents.writer.stats.hashedBytes,
-      bytesUploaded: this.#uploadedBytes + contents.writer.stats.packedBytes,
-      newContents: this.#newContents + contents.writer.stats.newContents,
-      resumedPacks: contents.adoptedPacks,
+      bytesHashed: this.#hashedBytes + this.#mainStats().hashedBytes,
+      bytesUploaded: this.#uploadedBytes + this.#mainStats().packedBytes,
+      newContents: this.#newContents + this.#mainStats().newContents,
+      resumedPacks: contents.adoptedPacks - this.#adoptedBefore,
+    };
+  }
+
+  /** What the main thread wrote in this run: directories, large files joined, manifests. */
+  #mainStats(): Pick<ContentWriterStats, 'hashedBytes' | 'packedBytes' | 'newContents'> {
+    const { stats } = this.#repository.contents.writer;
+    const before = this.#statsBefore;
+    return {
+      hashedBytes: stats.hashedBytes - before.hashedBytes,
+      packedBytes: stats.packedBytes - before.packedBytes,
+      newContents: stats.newContents - before.newContents,
     };
   }
 
@@ -363,14 +420,26 @@ class BackupRun {
     };
   }
 
-  /** After a failure: unfinished packs of the lanes are made durable and journalled, so that the next run has them. */
-  async #keepWhatIsSafe(pool: LanePool, error: unknown): Promise<void> {
-    if (!isAbortError(error) && !(error instanceof WindlassError)) return;
+  /**
+   * After a failure or a stop: unfinished packs of the lanes are made durable and journalled, so that the next run has
+   * them. What could not be kept must never be taken for stored: then this repository flushes nothing more.
+   * @param failure undefined when the run was stopped
+   */
+  async #keepWhatIsSafe(pool: LanePool, failure: unknown): Promise<void> {
+    const { contents } = this.#repository;
+    const isStop = failure === undefined;
     try {
-      const rest = await pool.settle();
-      for (const pack of rest?.tails ?? []) this.#repository.contents.acceptTail(pack);
-      await this.#repository.contents.storePacks(AbortSignal.timeout(5000));
+      const rest = await pool.settle(isStop ? SETTLE_MS : SETTLE_AFTER_FAILURE_MS);
+      for (const pack of rest?.tails ?? []) contents.acceptTail(pack);
+      if (!isStop || rest?.isWhole !== true) {
+        contents.markFailed(
+          failure ?? new WindlassError('the backup was stopped before its packs were stored', { code: 'LANE_FAILED' }),
+        );
+      }
+      const storing = contents.storePacks(this.#storing.signal);
+      await (isStop ? withinMs(storing, STORE_MS) : storing);
     } catch (cause) {
+      contents.markFailed(failure ?? cause);
       this.#deps.logger.debug('what was stored so far could not all be kept', { error: String(cause) });
     }
   }
@@ -399,21 +468,25 @@ class BackupRun {
     }
   }
 
-  #laneOptions(policy: Policy): LaneOptions {
-    const { compression } = this.#options;
+  #policyTable(): PolicyTable {
+    return new PolicyTable(this.#policies.root, {
+      storedAtRoot: this.#policies.effective.stored,
+      defaultSplitter: this.#repository.format.config.splitter,
+      compression: this.#options.compression,
+    });
+  }
+
+  #laneOptions(): LaneOptions {
     return {
-      splitterName: policy.splitter?.algorithm || this.#repository.format.config.splitter,
-      metadataCompressor: metadataCompressor(policy),
-      compression: compression === undefined ? (policy.compression ?? {}) : { compressorName: compression },
+      splitterName: this.#repository.format.config.splitter,
       largeFileBytes: LARGE_FILE_BYTES,
       maxRereads: this.#options.maxRereads ?? DEFAULT_MAX_REREADS,
       forceHashPercent: this.#options.forceHashPercent ?? 0,
-      ignoreCacheDirs: this.#policies.effective.stored.files?.ignoreCacheDirs === true,
       readBytes: READ_BYTES,
     };
   }
 
-  #report(): void {
+  #report({ totals }: TreeUpload): void {
     const { progress } = this.#deps;
     if (progress === undefined) return;
     const sum = sumProgress(this.#progressMemory);
@@ -424,8 +497,8 @@ class BackupRun {
       hashedBytes: sum.readBytes,
       cachedBytes: sum.cachedBytes,
       directories: sum.directories,
-      errors: sum.errors,
-      uploadedBytes: this.#uploadedBytes,
+      errors: totals.errors.length,
+      uploadedBytes: this.#uploadedBytes + this.#mainStats().packedBytes,
       estimatedFiles: summary === undefined ? undefined : summary.files + summary.symlinks,
       estimatedBytes: summary?.size,
       elapsedMs: this.#deps.clock.monotonicMs() - this.#startedMs,
@@ -442,21 +515,41 @@ function lanesWithin(memoryLimitBytes: number | undefined, wanted: number): numb
   return Math.max(1, Math.min(wanted, Math.floor((memoryLimitBytes - BASE_MEMORY_BYTES) / LANE_MEMORY_BYTES)));
 }
 
+type OpenRoot = Pick<TreeRoot, 'fd' | 'file' | 'device'>;
+
+interface LaneStart {
+  readonly policyTable: PolicyTable;
+  readonly hints: HintTable | undefined;
+  readonly sessionId: SessionId;
+}
+
 /** The root itself may be a symlink, as a person would expect; nothing below it is followed. */
-function openRoot(path: string): Pick<TreeRoot, 'fd' | 'file' | 'device'> {
+function openRoot(path: string): OpenRoot {
   try {
     const real = realpathSync(path);
     const stat = statSync(real);
-    if (stat.isDirectory()) return { fd: openSync(real, constants.O_RDONLY | constants.O_DIRECTORY), file: undefined, device: stat.dev };
+    if (stat.isDirectory())
+      return { fd: openSync(real, constants.O_RDONLY | constants.O_DIRECTORY), file: undefined, device: stat.dev };
     if (stat.isFile()) {
       const name = basename(real);
-      return { fd: openSync(dirname(real), constants.O_RDONLY | constants.O_DIRECTORY), file: { name, nameBytes: Buffer.from(name) }, device: stat.dev };
+      return {
+        fd: openSync(dirname(real), constants.O_RDONLY | constants.O_DIRECTORY),
+        file: { name, nameBytes: Buffer.from(name) },
+        device: stat.dev,
+      };
     }
-    throw new WindlassError(`${path} is neither a directory nor a regular file`, { code: 'SOURCE_UNREADABLE', context: { path } });
+    throw new WindlassError(`${path} is neither a directory nor a regular file`, {
+      code: 'SOURCE_UNREADABLE',
+      context: { path },
+    });
   } catch (cause) {
     if (cause instanceof WindlassError) throw cause;
     const code = (cause as NodeJS.ErrnoException).code ?? 'UNKNOWN';
-    throw new WindlassError(`cannot open ${path}: ${code}`, { code: 'SOURCE_UNREADABLE', context: { path, errno: code }, cause });
+    throw new WindlassError(`cannot open ${path}: ${code}`, {
+      code: 'SOURCE_UNREADABLE',
+      context: { path, errno: code },
+      cause,
+    });
   }
 }
 
@@ -472,7 +565,9 @@ const KOPIA_DEFAULT_DOT_FILES = ['.kopiaignore'];
 function rootIgnore({ effective }: SourcePolicies, options: BackupOptions): IgnorePolicy | undefined {
   const files = effective.stored.files ?? {};
   const isDefault = files.ignoreDotFiles?.length === 1 && files.ignoreDotFiles[0] === KOPIA_DEFAULT_DOT_FILES[0];
-  const isGlobalOnly = !effective.sources.some(({ target, policy }) => target.host !== '' && policy.files?.ignoreDotFiles !== undefined);
+  const isGlobalOnly = !effective.sources.some(
+    ({ target, policy }) => target.host !== '' && policy.files?.ignoreDotFiles !== undefined,
+  );
   const ignore = [...(files.ignore ?? []), ...(options.excludes ?? [])];
   const ignoreDotFiles = isDefault && isGlobalOnly ? [] : (files.ignoreDotFiles ?? []);
   const oneFileSystem = options.oneFileSystem ?? files.oneFileSystem ?? false;
@@ -490,13 +585,13 @@ function statsOf(totals: TreeTotals): SnapshotStats {
   return {
     totalSize: totals.bytes,
     excludedTotalSize: totals.excludedBytes,
-    fileCount: totals.readFiles,
+    fileCount: totals.storedFiles,
     cachedFiles: totals.cachedFiles,
     nonCachedFiles: totals.readFiles,
     dirCount: totals.directories,
     excludedFileCount: totals.excludedFiles,
     excludedDirCount: totals.excludedDirs,
-    ignoredErrorCount: 0,
+    ignoredErrorCount: totals.ignoredErrors.length,
     errorCount: totals.errors.length,
   };
 }
@@ -505,6 +600,17 @@ function consistencyOf(totals: TreeTotals): ConsistencyReport {
   const { changed, vanished, rereads, changedPaths, vanishedPaths } = totals;
   const status = changed > 0 ? 'changed' : vanished > 0 ? 'vanished' : 'exact';
   return { status, changed, vanished, rereads, paths: [...changedPaths, ...vanishedPaths] };
+}
+
+/** By path: lanes find them in any order. */
+function errorsOf(failed: readonly FailedPath[]): BackupError[] {
+  const errors = failed.map(({ path, message, code }) => ({ path, error: message, code }));
+  return errors.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** As `work`, but rejects when that takes too long; `work` then goes on by itself. */
+async function withinMs(work: Promise<void>, timeoutMs: number): Promise<void> {
+  if (!(await raceTick(work, timeoutMs))) throw new WindlassError('storing took too long', { code: 'LANE_FAILED' });
 }
 
 /** True when `work` is done, false after `tickMs`; a rejection of `work` rejects. */
@@ -519,4 +625,3 @@ async function raceTick(work: Promise<void>, tickMs: number): Promise<boolean> {
     clearTimeout(timer);
   }
 }
-

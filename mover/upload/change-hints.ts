@@ -79,7 +79,13 @@ export function addFingerprint(sum: Fingerprint, entry: Fingerprint): void {
 }
 
 /** The fingerprint of a whole directory: the sum over its entries, their number, and its own inode and change time. */
-export function directoryFingerprint(seed: number, entries: number, sum: Fingerprint, self: StatRecord, out: Fingerprint): void {
+export function directoryFingerprint(
+  seed: number,
+  entries: number,
+  sum: Fingerprint,
+  self: StatRecord,
+  out: Fingerprint,
+): void {
   mixStat(mixWord(mixWord(mixWord(seed, entries), sum.low), sum.high), self, out);
   out.low = mixWord(out.low, sum.high) >>> 0;
   out.high = (mixWord(out.high, sum.low) | 1) >>> 0;
@@ -157,14 +163,17 @@ export function loadHints(path: string, identity: HintsIdentity): HintTable | un
     const headBytes = readSync(fd, head, 0, head.length, 0);
     const newline = head.subarray(0, headBytes).indexOf(0x0a);
     if (newline < 0) return undefined;
-    const header = JSON.parse(head.toString('utf8', 0, newline)) as Partial<HintsIdentity> & { format?: string; slots?: number };
+    const header = JSON.parse(head.toString('utf8', 0, newline)) as Partial<HintsIdentity> & {
+      format?: string;
+      slots?: number;
+    };
     const { format, slots = 0, rootObjectId, device } = header;
     if (format !== FORMAT || rootObjectId !== identity.rootObjectId || device !== identity.device) return undefined;
     const isPower = Number.isInteger(slots) && slots >= 2 && slots <= MAX_SLOTS && (slots & (slots - 1)) === 0;
     if (!isPower || fstatSync(fd).size !== newline + 1 + slots * 8) return undefined;
     const memory = new SharedArrayBuffer(slots * 8);
     const bytes = new Uint8Array(memory);
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const count = readSync(fd, bytes, done, bytes.length - done, newline + 1 + done);
       if (count === 0) return undefined;
       done += count;
@@ -199,7 +208,7 @@ export function storeHints(path: string, identity: HintsIdentity, logs: readonly
   try {
     writeSync(fd, `${JSON.stringify({ format: FORMAT, ...identity, slots })}\n`);
     const bytes = new Uint8Array(words.buffer);
-    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done);
+    for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;

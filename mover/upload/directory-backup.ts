@@ -1,5 +1,6 @@
 // What a lane does with one directory: list it, decide for each entry whether the previous snapshot's object still serves
 // (snapshots §5.3), store what does not, and write the directory object itself when nothing below it is left to others.
+import { WindlassError } from '../../base/errors.ts';
 import {
   type ComparedStat,
   compressorForFile,
@@ -21,7 +22,9 @@ import {
 } from '../../repo-format/index.ts';
 import {
   close,
+  ELOOP,
   ENOENT,
+  ENOTDIR,
   errnoName,
   fstat,
   inodeText,
@@ -46,7 +49,15 @@ import { openForReading } from '../source/file-opener.ts';
 import { IgnoreScope } from '../source/ignore-rules.ts';
 import { readXattrs, readXattrsAt } from '../source/xattrs.ts';
 import { attributesOf } from './attributes-of.ts';
-import { directoryFingerprint, directorySeed, type Fingerprint, type HintLog, type HintTable, isRacy } from './change-hints.ts';
+import {
+  directoryFingerprint,
+  directorySeed,
+  type Fingerprint,
+  type HintLog,
+  type HintTable,
+  isRacy,
+} from './change-hints.ts';
+import type { DirectoryPolicy } from './directory-policy.ts';
 import { factsOf } from './entry-facts.ts';
 import type { FileStore, StoreOutcome } from './file-store.ts';
 import type {
@@ -66,7 +77,9 @@ import type { LaneProgress } from './progress.ts';
 
 export interface DirectoryBackupDeps {
   readonly sink: ChunkSink;
-  readonly files: FileStore;
+  /** By the numbers that jobs carry. */
+  readonly policies: readonly DirectoryPolicy[];
+  readonly filesFor: (policy: DirectoryPolicy) => FileStore;
   readonly progress: LaneProgress;
   readonly isStopped: () => boolean;
   /** Reads a directory object of a previous snapshot; throws when it cannot be had. */
@@ -109,12 +122,14 @@ class Work {
   links = 0;
   cachedFiles = 0;
   readFiles = 0;
+  storedFiles = 0;
   bytes = 0;
   excludedFiles = 0;
   excludedDirs = 0;
   excludedBytes = 0;
   rereads = 0;
   readonly job: DirectoryJob;
+  readonly policy: DirectoryPolicy;
   readonly fd: number;
   readonly mountPath: string;
   readonly previous: readonly PreviousDirectory[];
@@ -127,6 +142,7 @@ class Work {
 
   constructor(start: {
     job: DirectoryJob;
+    policy: DirectoryPolicy;
     fd: number;
     mountPath: string;
     seed: number;
@@ -134,6 +150,7 @@ class Work {
     vanished: string[];
   }) {
     this.job = start.job;
+    this.policy = start.policy;
     this.fd = start.fd;
     this.mountPath = start.mountPath;
     this.seed = start.seed;
@@ -199,6 +216,7 @@ export class DirectoryBackup {
     const { primary } = job;
     if (hints === undefined || primary === undefined || !this.#listing.isSteady) return undefined;
     if (job.ignore.length > 0 || job.ownIgnore !== undefined || this.#options.forceHashPercent > 0) return undefined;
+    if (this.#policyOf(job).ignoreCacheDirs) return undefined;
     directoryFingerprint(seed, this.#listing.count, this.#listing.fingerprint, this.#self, this.#fingerprint);
     if (!hints.has(this.#fingerprint) || !this.#isStored(primary.objectId as ObjectId)) return undefined;
     hintLog?.add(this.#fingerprint);
@@ -207,7 +225,16 @@ export class DirectoryBackup {
     const files = summary.files + summary.symlinks;
     progress.directory();
     progress.cachedDirectory(files, summary.size);
-    const nothing = { readFiles: 0, excludedFiles: 0, excludedDirs: 0, excludedBytes: 0, changed: 0, vanished: [], rereads: 0 };
+    const nothing = {
+      readFiles: 0,
+      storedFiles: 0,
+      excludedFiles: 0,
+      excludedDirs: 0,
+      excludedBytes: 0,
+      changed: 0,
+      vanished: [],
+      rereads: 0,
+    };
     return {
       kind: 'directory',
       id: job.id,
@@ -225,18 +252,26 @@ export class DirectoryBackup {
     const { hintLog } = this.#deps;
     if (hintLog === undefined || !this.#listing.isSteady || isRacy(this.#self, work.listedAtMs)) return;
     if (work.failed.length > 0 || work.changedPaths.length > 0 || work.vanished.length > 0 || work.rereads > 0) return;
-    if (work.job.ignore.length > 0 || work.job.ownIgnore !== undefined || this.#options.ignoreCacheDirs) return;
+    if (work.job.ignore.length > 0 || work.job.ownIgnore !== undefined || work.policy.ignoreCacheDirs) return;
     directoryFingerprint(work.seed, this.#listing.count, this.#listing.fingerprint, this.#self, this.#fingerprint);
     hintLog.add(this.#fingerprint);
   }
 
+  #policyOf(job: DirectoryJob): DirectoryPolicy {
+    return policyOf(this.#deps.policies, job.policyNumber);
+  }
+
   #failure(job: DirectoryJob, errno: number, call: string): DirectoryFailure {
-    this.#deps.progress.error();
+    // Not there any more, or a file or symlink was put in its place: what was listed is gone.
+    const vanished = job.name !== undefined && (errno === ENOENT || errno === ENOTDIR || errno === ELOOP);
+    const code = errnoName(errno);
+    const isIgnored = job.name !== undefined && this.#policyOf(job).ignoreDirectoryErrors;
+    if (!vanished) this.#deps.progress.error();
     return {
       kind: 'failed-directory',
       id: job.id,
-      vanished: errno === ENOENT && job.name !== undefined,
-      failed: { path: job.path, code: errnoName(errno), message: `${call}: ${errnoName(errno)}` },
+      vanished,
+      failed: { path: job.path, code, message: `${call}: ${code}`, isIgnored },
     };
   }
 
@@ -244,14 +279,23 @@ export class DirectoryBackup {
     const self = this.#self;
     const crossed = job.parentDevice !== 0 && self.dev !== job.parentDevice;
     const mountPath = crossed ? job.path : job.mountPath;
-    const work = new Work({ job, fd, mountPath, seed, previous: this.#loadPrevious(job.previous), vanished: this.#listing.vanished });
+    const policy = this.#policyOf(job);
+    const work = new Work({
+      job,
+      policy,
+      fd,
+      mountPath,
+      seed,
+      previous: this.#loadPrevious(job.previous),
+      vanished: this.#listing.vanished,
+    });
     work.listedAtMs = this.#deps.nowMs();
     const facts = factsOf(self);
     const selfXattrs = attributesOf(() => readXattrs(fd));
     const xattrs = selfXattrs.attributes;
     if (selfXattrs.errno !== 0) this.#recordFailure(work, job.path, selfXattrs.errno, 'listxattr');
     this.#enterScope(work);
-    if (this.#isCacheFolder(fd)) return this.#result(work, facts, xattrs);
+    if (this.#isCacheFolder(work)) return this.#result(work, facts, xattrs);
     for (const entry of this.#listing.entries) {
       if (this.#deps.isStopped()) throw new LaneStopped();
       this.#entry(work, entry);
@@ -276,6 +320,7 @@ export class DirectoryBackup {
         files: work.files,
         cachedFiles: work.cachedFiles,
         readFiles: work.readFiles,
+        storedFiles: work.storedFiles,
         bytes: work.bytes,
         excludedFiles: work.excludedFiles,
         excludedDirs: work.excludedDirs,
@@ -301,7 +346,8 @@ export class DirectoryBackup {
   }
 
   #finish(work: Work, facts: EntryFacts, xattrs: EntryExtra['xattrs']): DirectoryResult['done'] {
-    for (const { path, message } of work.failed) work.summary.addFailure({ path, error: message }, false);
+    for (const { path, message, isIgnored } of work.failed)
+      work.summary.addFailure({ path, error: message }, isIgnored);
     const summary = work.summary.build(facts.mtimeSeconds, facts.mtimeNanos);
     const consistency = { changed: work.changedPaths.length, vanished: work.vanished.length };
     const extra: DirectoryExtra = {
@@ -317,7 +363,7 @@ export class DirectoryBackup {
       mtimeSeconds: facts.mtimeSeconds,
       mtimeNanos: facts.mtimeNanos,
     });
-    const { metadataCompressor } = this.#options;
+    const { metadataCompressor } = work.policy;
     const objectId = writeObject(this.#deps.sink, bytes, {
       prefix: DIRECTORY_PREFIX,
       compressor: metadataCompressor,
@@ -380,12 +426,15 @@ export class DirectoryBackup {
     }
     const directory = job.path === '.' ? '' : job.path;
     scope = scope.enter(directory, job.ownIgnore, texts);
-    work.levels = texts.length === 0 && job.ownIgnore === undefined ? job.ignore : [...job.ignore, { directory, policy: job.ownIgnore, dotFileTexts: texts }];
+    work.levels =
+      texts.length === 0 && job.ownIgnore === undefined
+        ? job.ignore
+        : [...job.ignore, { directory, policy: job.ownIgnore, dotFileTexts: texts }];
     if (!scope.isEmpty) work.scope = scope;
   }
 
-  #isCacheFolder(fd: number): boolean {
-    if (!this.#options.ignoreCacheDirs) return false;
+  #isCacheFolder({ policy, fd }: Work): boolean {
+    if (!policy.ignoreCacheDirs) return false;
     const tag = readSmallFile(fd, 'CACHEDIR.TAG', 1024);
     return tag !== undefined && Buffer.from(tag).toString('latin1').startsWith(CACHE_TAG_SIGNATURE);
   }
@@ -400,7 +449,8 @@ export class DirectoryBackup {
       previous.push(found.objectId);
       // The hints are those of the first snapshot, and only along an unbroken line of its directories.
       const isWhole = work.previous.length === work.job.previous.length;
-      const isPrimary = isWhole && directory === work.previous[0] && work.job.primary?.objectId === work.job.previous[0];
+      const isPrimary =
+        isWhole && directory === work.previous[0] && work.job.primary?.objectId === work.job.previous[0];
       if (isPrimary && found.summary !== undefined) primary = { objectId: found.objectId, summary: found.summary };
     }
     work.subdirectories.push({ name: entry.name, nameBytes: entry.nameBytes, previous, primary });
@@ -434,14 +484,16 @@ export class DirectoryBackup {
       return;
     }
     work.readFiles++;
-    const outcome = this.#deps.files.store({
+    const files = this.#deps.filesFor(work.policy);
+    const outcome = files.store({
       directoryFd: work.fd,
       name: entry.path,
       listed: entry.stat,
-      compressor: compressorForFile(this.#options.compression, entry.name, entry.stat.size),
+      compressor: compressorForFile(work.policy.compression, entry.name, entry.stat.size),
+      metadataCompressor: work.policy.metadataCompressor,
       part: undefined,
     });
-    this.#addStored(work, entry, outcome);
+    this.#addStored(work, entry, outcome, files);
   }
 
   #largeFile(work: Work, entry: ListedEntry): void {
@@ -461,7 +513,7 @@ export class DirectoryBackup {
     work.texts.push('');
   }
 
-  #addStored(work: Work, entry: ListedEntry, outcome: StoreOutcome): void {
+  #addStored(work: Work, entry: ListedEntry, outcome: StoreOutcome, files: FileStore): void {
     if (outcome.kind === 'stopped') throw new LaneStopped();
     if (outcome.kind === 'vanished') {
       work.vanished.push(entry.name);
@@ -474,7 +526,8 @@ export class DirectoryBackup {
     if (outcome.xattrErrno !== 0) this.#recordFailure(work, work.pathOf(entry.name), outcome.xattrErrno, 'listxattr');
     work.rereads += outcome.rereads;
     // When the file was read again its facts are those of the accepted reading.
-    const stat = outcome.rereads > 0 ? this.#deps.files.after : entry.stat;
+    const stat = outcome.rereads > 0 ? files.after : entry.stat;
+    work.storedFiles++;
     if (outcome.changed) work.changedPaths.push(work.pathOf(entry.name));
     this.#addFile(work, entry, stat, {
       objectId: outcome.objectId,
@@ -639,7 +692,8 @@ export class DirectoryBackup {
 
   #recordFailure(work: Work, path: string, errno: number, call: string): void {
     const code = errno === 0 ? 'UNSUPPORTED' : errnoName(errno);
-    work.failed.push({ path, code, message: errno === 0 ? call : `${call}: ${code}` });
+    const isIgnored = errno === 0 ? work.policy.ignoreUnknownTypes : work.policy.ignoreFileErrors;
+    work.failed.push({ path, code, message: errno === 0 ? call : `${call}: ${code}`, isIgnored });
     this.#deps.progress.error();
   }
 }
@@ -647,6 +701,12 @@ export class DirectoryBackup {
 /** The entry's number in a previous directory, or -1. */
 function findIn(directory: PreviousDirectory, entry: ListedEntry): number {
   return entry.rawName === undefined ? directory.find(entry.name) : directory.findRaw(entry.rawName);
+}
+
+export function policyOf(policies: readonly DirectoryPolicy[], policyNumber: number): DirectoryPolicy {
+  const policy = policies[policyNumber];
+  if (policy === undefined) throw new WindlassError(`no policy number ${policyNumber}`, { code: 'INTERNAL' });
+  return policy;
 }
 
 /** The start of a file that holds rules or a tag; undefined when it is missing or no regular file. */

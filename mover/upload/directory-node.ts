@@ -1,9 +1,29 @@
 // A directory that is being backed up and is not finished: what the main thread holds until everything below it is stored.
 // Its descriptor stays open only while children have yet to be opened; many open ones are closed early and opened again
 // along the path when needed, checked to be the same directory.
-import { close, errnoName, fstat, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, openat, StatRecord } from '../posix/libc.ts';
+import {
+  close,
+  errnoName,
+  fstat,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  openat,
+  StatRecord,
+} from '../posix/libc.ts';
 import { WindlassError } from '../../base/errors.ts';
-import { compareNames, encodeDirectory, encodeEntry, SummaryBuilder, type DirectoryExtra, type DirectorySummary, type EntryExtra, type ObjectId, PolicyNode } from '../../repo-format/index.ts';
+import {
+  compareNames,
+  encodeDirectory,
+  encodeEntry,
+  SummaryBuilder,
+  type DirectoryExtra,
+  type DirectorySummary,
+  type EntryExtra,
+  type ObjectId,
+  PolicyNode,
+} from '../../repo-format/index.ts';
 import type { IgnorePolicy } from '../source/ignore-rules.ts';
 import type { DirectoryCounts, EntryFacts, FailedPath, IgnoreLevel } from './lane-protocol.ts';
 
@@ -29,6 +49,9 @@ export interface FinishedDirectory {
   readonly summary: DirectorySummary;
   readonly facts: EntryFacts;
 }
+
+/** Of a directory that is opened again: how many of its ancestors stay open with it. */
+const KEPT_ANCESTORS = 16;
 
 const probe = new StatRecord();
 
@@ -68,19 +91,49 @@ export class DirectoryNode {
     this.path = path;
   }
 
-  /** An open descriptor of this directory. Throws `SOURCE_CHANGED` when it is not where it was any more. */
-  openFd(): number {
+  /**
+   * An open descriptor of this directory; one that was closed early is opened again from the nearest open ancestor. The
+   * ones on the way nearest to it stay open as well, because they come next, and are reported to `onOpened`; never more
+   * than a few, however deep the tree. Throws `SOURCE_CHANGED` when it is not where it was any more.
+   */
+  openFd(onOpened: (node: DirectoryNode) => void): number {
     if (this.fd >= 0) return this.fd;
-    if (this.parent === undefined || this.nameBytes === undefined) throw gone(this, 'its descriptor is closed');
-    const fd = openat(this.parent.openFd(), this.nameBytes, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
+    const way: DirectoryNode[] = [];
+    let at: DirectoryNode | undefined = this;
+    for (; at !== undefined && at.fd < 0; at = at.parent) way.push(at);
+    if (at === undefined) throw gone(this, 'its descriptor is closed');
+    let fd = at.fd;
+    let isPassing = false;
+    for (let i = way.length - 1; i >= 0; i--) {
+      const node: DirectoryNode = way[i] ?? this;
+      let next: number;
+      try {
+        next = node.#openIn(fd);
+      } finally {
+        if (isPassing) close(fd);
+      }
+      isPassing = i > 0 && (i >= KEPT_ANCESTORS || node.unopened === 0);
+      if (!isPassing) {
+        node.fd = next;
+        onOpened(node);
+      }
+      fd = next;
+    }
+    return fd;
+  }
+
+  #openIn(parentFd: number): number {
+    const fd = openat(parentFd, this.nameBytes ?? '.', O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) throw gone(this, errnoName(-fd));
     const status = fstat(fd, probe);
-    if (status < 0 || probe.ino !== this.facts?.ino || probe.dev !== this.facts.dev) {
-      close(fd);
-      throw gone(this, 'another directory is in its place');
-    }
-    this.fd = fd;
-    return fd;
+    if (status >= 0 && probe.ino === this.facts?.ino && probe.dev === this.facts.dev) return fd;
+    close(fd);
+    throw gone(this, 'another directory is in its place');
+  }
+
+  /** The path of an entry of this directory, below the root. */
+  pathOf(name: string): string {
+    return this.path === '.' ? name : `${this.path}/${name}`;
   }
 
   closeFd(): void {
@@ -145,7 +198,7 @@ export class DirectoryNode {
     }
     const children = [...this.#children, ...also].sort((a, b) => compareNames(a.name, b.name));
     for (const child of children) builder.addDirectory(child.summary, child.mtimeSeconds, child.mtimeNanos);
-    for (const { path, message } of this.failed) builder.addFailure({ path, error: message }, false);
+    for (const { path, message, isIgnored } of this.failed) builder.addFailure({ path, error: message }, isIgnored);
     const summary = builder.build(mtimeSeconds, mtimeNanos, incomplete);
     const extra: DirectoryExtra = {
       ...(this.xattrs === undefined ? {} : { xattrs: this.xattrs }),

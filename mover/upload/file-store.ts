@@ -31,6 +31,7 @@ export interface StoreRequest {
   /** What the listing said of the file. */
   readonly listed: StatRecord;
   readonly compressor: string;
+  readonly metadataCompressor: string;
   /** One part of a large file; the whole file when undefined. */
   readonly part: { readonly offset: number; readonly length: number | undefined } | undefined;
 }
@@ -67,7 +68,6 @@ export class FileStore {
   readonly #writer: ObjectWriter;
   readonly #readBytes: number;
   readonly #maxRereads: number;
-  readonly #metadataCompressor: string;
   readonly #progress: LaneProgress;
   readonly #isStopped: () => boolean;
   readonly #before = new StatRecord();
@@ -75,13 +75,12 @@ export class FileStore {
   readonly after = new StatRecord();
 
   constructor(
-    options: { readBytes: number; maxRereads: number; metadataCompressor: string },
+    options: { readBytes: number; maxRereads: number },
     deps: { writer: ObjectWriter; progress: LaneProgress; isStopped: () => boolean },
   ) {
     this.#writer = deps.writer;
     this.#readBytes = options.readBytes;
     this.#maxRereads = options.maxRereads;
-    this.#metadataCompressor = options.metadataCompressor;
     this.#progress = deps.progress;
     this.#isStopped = deps.isStopped;
   }
@@ -106,7 +105,7 @@ export class FileStore {
     const { part } = request;
     let before: StatRecord = request.listed;
     for (let rereads = 0; ; rereads++) {
-      this.#writer.reset({ compressor: request.compressor, metadataCompressor: this.#metadataCompressor });
+      this.#writer.reset({ compressor: request.compressor, metadataCompressor: request.metadataCompressor });
       const read = this.#read(fd, before, part);
       if (read.stopped) return { kind: 'stopped' };
       const status = fstat(fd, this.after);
@@ -162,7 +161,7 @@ export class FileStore {
   #readExtent(fd: number, from: number, to: number, sparse: boolean): ReadOutcome {
     const writer = this.#writer;
     const window = writer.splitter.window;
-    for (let at = from; at < to; ) {
+    for (let at = from; at < to;) {
       const offset = writer.reserve(this.#readBytes);
       const wanted = Math.min(this.#readBytes, writer.writable, to - at);
       const count = readInto(fd, window, offset, wanted, at);
@@ -183,7 +182,7 @@ export class FileStore {
   #feedZeros(length: number): boolean {
     const writer = this.#writer;
     const window = writer.splitter.window;
-    for (let left = length; left > 0; ) {
+    for (let left = length; left > 0;) {
       const offset = writer.reserve(this.#readBytes);
       const count = Math.min(this.#readBytes, writer.writable, left);
       window.fill(0, offset, offset + count);

@@ -31,7 +31,12 @@ interface LaneState {
   readonly worker: Worker;
   outstanding: number;
   exited: boolean;
+  /** It reported a failure of its own: what it holds is not to be trusted. */
+  failed: boolean;
 }
+
+/** Time a lane has to end after it was told to by force; one that hangs in a system call is left behind. */
+const TERMINATE_MS = 200;
 
 export class LanePool {
   readonly #lanes: LaneState[] = [];
@@ -67,13 +72,17 @@ export class LanePool {
       // Descriptors cross threads here: who opened one need not be who closes it.
       trackUnmanagedFds: false,
     });
-    const lane: LaneState = { worker, outstanding: 0, exited: false };
+    const lane: LaneState = { worker, outstanding: 0, exited: false, failed: false };
     this.#lanes.push(lane);
     worker.on('message', (message: FromLane) => this.#receive(lane, message));
-    worker.on('error', (error) => this.#fail(error));
+    worker.on('error', (cause: unknown) => {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      this.#laneFailed(lane, new WindlassError(`a backup lane failed: ${reason}`, { code: 'LANE_FAILED', cause }));
+    });
     worker.on('exit', () => {
       lane.exited = true;
-      if (lane.outstanding > 0) this.#fail(new WindlassError('a backup lane ended unexpectedly', { code: 'LANE_FAILED' }));
+      if (lane.outstanding > 0)
+        this.#laneFailed(lane, new WindlassError('a backup lane ended unexpectedly', { code: 'LANE_FAILED' }));
       this.#wake();
     });
   }
@@ -84,19 +93,35 @@ export class LanePool {
     for (let round = 0; round < MESSAGES_PER_LANE; round++) {
       // Grows while it is walked: a lane started here gets its jobs in the same round.
       for (const lane of this.#lanes) {
-        if (lane.outstanding > round) continue;
+        if (lane.outstanding > round || lane.failed) continue;
         const jobs = this.#handlers.nextJobs();
         if (jobs.length === 0) return;
         lane.outstanding++;
         this.#send(lane, { type: 'jobs', jobs });
-        if (this.#waiting.length > 0 && this.#lanes.every((started) => started.outstanding > 0) && this.#handlers.hasJobs()) this.#startLane();
+        if (
+          this.#waiting.length > 0 &&
+          this.#lanes.every((started) => started.outstanding > 0) &&
+          this.#handlers.hasJobs()
+        )
+          this.#startLane();
       }
     }
   }
 
+  /** Gives out no more work; whoever waits for the lanes is told at once. */
+  stop(reason: Error): void {
+    this.#paused = true;
+    this.#fail(reason);
+  }
+
+  /** True when no lane has anything to do. */
+  get isIdle(): boolean {
+    return this.#lanes.every((lane) => lane.outstanding === 0);
+  }
+
   /** Resolves when no lane has anything outstanding; rejects with the first failure of any. */
   async idle(): Promise<void> {
-    while (this.#failure === undefined && this.#lanes.some((lane) => lane.outstanding > 0)) {
+    while (this.#failure === undefined && !this.isIdle) {
       await new Promise<void>((resolve) => this.#waiters.push(resolve));
     }
     if (this.#failure !== undefined) throw this.#failure;
@@ -115,10 +140,17 @@ export class LanePool {
 
   /** Takes the unfinished packs of all lanes, which must be idle. */
   async finishPacks(): Promise<FinishedLanes> {
-    const stats: ContentWriterStats = { hashedBytes: 0, hashedContents: 0, newContents: 0, newBytes: 0, packedBytes: 0 };
+    const stats: ContentWriterStats = {
+      hashedBytes: 0,
+      hashedContents: 0,
+      newContents: 0,
+      newBytes: 0,
+      packedBytes: 0,
+    };
     const finishing = { tails: [] as StagedPack[], hints: [] as Uint32Array[], stats };
     this.#finishing = finishing;
     for (const lane of this.#lanes) {
+      if (lane.exited || lane.failed) continue;
       lane.outstanding++;
       this.#send(lane, { type: 'finish' });
     }
@@ -127,16 +159,20 @@ export class LanePool {
     return finishing;
   }
 
-  /** After a failure or a stop: waits a moment for lanes to come to rest, then takes what packs they have. */
-  async settle(graceMs = 700): Promise<FinishedLanes | undefined> {
+  /**
+   * After a failure or a stop: waits for lanes to come to rest, then takes what packs the sound ones have. Undefined when
+   * one did not come to rest in time. `isWhole` says whether that is everything the lanes had.
+   */
+  async settle(graceMs: number): Promise<(FinishedLanes & { readonly isWhole: boolean }) | undefined> {
     this.#paused = true;
     const deadline = performance.now() + graceMs;
-    while (this.#lanes.some((lane) => lane.outstanding > 0 && !lane.exited)) {
+    while (!this.isIdle) {
       if (performance.now() > deadline) return undefined;
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await new Promise((resolve) => setTimeout(resolve, 5));
     }
     this.#failure = undefined;
-    return this.finishPacks();
+    const finished = await this.finishPacks();
+    return { ...finished, isWhole: this.#lanes.every((lane) => !lane.failed && !lane.exited) };
   }
 
   /** Tells all lanes, those that start later included, what is stored by now. */
@@ -155,9 +191,10 @@ export class LanePool {
         if (exited) return;
         const gone = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
         worker.postMessage({ type: 'exit' } satisfies ToLane);
-        const timer = setTimeout(() => void worker.terminate(), graceMs);
-        await gone;
-        clearTimeout(timer);
+        if (await settled(gone, graceMs)) return;
+        // Does not wait for its promise: a thread in an endless system call never ends.
+        void worker.terminate();
+        if (!(await settled(gone, TERMINATE_MS))) worker.unref();
       }),
     );
   }
@@ -174,24 +211,29 @@ export class LanePool {
         this.#handlers.onPack(message.pack);
         return;
       case 'results':
-        lane.outstanding--;
+        if (lane.outstanding > 0) lane.outstanding--;
         for (const result of message.results) this.#handlers.onResult(result);
         this.supply();
         break;
       case 'finished':
-        lane.outstanding--;
+        if (lane.outstanding > 0) lane.outstanding--;
         this.#collect(message);
         break;
       case 'stopped':
-        lane.outstanding--;
+        if (lane.outstanding > 0) lane.outstanding--;
         this.#fail(new DOMException('the backup was stopped', 'AbortError'));
         break;
       case 'error':
-        lane.outstanding--;
-        this.#fail(deserializeError(message.error));
+        this.#laneFailed(lane, deserializeError(message.error));
         break;
     }
     this.#wake();
+  }
+
+  #laneFailed(lane: LaneState, error: Error): void {
+    lane.failed = true;
+    lane.outstanding = 0;
+    this.#fail(error);
   }
 
   #collect({ tails, stats, hints }: Extract<FromLane, { type: 'finished' }>): void {
@@ -213,5 +255,18 @@ export class LanePool {
 
   #wake(): void {
     for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+}
+
+/** True when `work` is done within `timeoutMs`. */
+async function settled(work: Promise<void>, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), timeoutMs);
+  });
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -2,7 +2,6 @@
 // nothing crosses threads per content. Everything here is plain, structured-cloneable data.
 import type { SerializedError } from '../../base/errors.ts';
 import type {
-  CompressionPolicy,
   ContentWriterSpec,
   ContentWriterStats,
   DirectorySummary,
@@ -15,19 +14,17 @@ import type {
   StagedPack,
 } from '../../repo-format/index.ts';
 import type { IgnorePolicy } from '../source/ignore-rules.ts';
+import type { DirectoryPolicy } from './directory-policy.ts';
 
 export interface LaneOptions {
+  /** The repository's own, for directory and index objects. */
   readonly splitterName: string;
-  readonly metadataCompressor: string;
-  readonly compression: CompressionPolicy;
   /** Files larger than this become jobs of their own, so that another lane can take them. */
   readonly largeFileBytes: number;
   /** How often a file that changes while it is read is read again before it is stored as `changed`. */
   readonly maxRereads: number;
   /** Chance in percent that an unchanged file is read all the same. */
   readonly forceHashPercent: number;
-  /** True when folders with a valid CACHEDIR.TAG are stored empty, because a stored policy says so. */
-  readonly ignoreCacheDirs: boolean;
   /** Bytes of file data read ahead of the splitter. */
   readonly readBytes: number;
 }
@@ -38,6 +35,8 @@ export interface LaneInit {
   readonly newContents: NewContentsData;
   readonly sessionId: SessionId;
   readonly options: LaneOptions;
+  /** By the numbers that jobs carry. */
+  readonly policies: readonly DirectoryPolicy[];
   /** Int32: [0] is set to 1 to make lanes stop at the next file or buffer. */
   readonly control: SharedArrayBuffer;
   /** Float64 per lane, see progress.ts. */
@@ -96,6 +95,8 @@ export interface DirectoryJob {
   readonly ignore: readonly IgnoreLevel[];
   /** The policy stored for exactly this directory, when there is one. */
   readonly ownIgnore: IgnorePolicy | undefined;
+  /** Into the lane's table of policies. */
+  readonly policyNumber: number;
 }
 
 export interface FileJob {
@@ -107,6 +108,9 @@ export interface FileJob {
   readonly facts: EntryFacts;
   /** Set for one part of a file that is stored in parts (snapshots §5.4); the last part reads to the end. */
   readonly part: { readonly offset: number; readonly length: number | undefined } | undefined;
+  /** True for a whole file and for the part behind which none comes: so that progress counts a file once. */
+  readonly isLastPart: boolean;
+  readonly policyNumber: number;
 }
 
 export type LaneJob = DirectoryJob | FileJob;
@@ -127,6 +131,8 @@ export interface FailedPath {
   /** errno name, e.g. `EACCES`, or the code of a typed error. */
   readonly code: string;
   readonly message: string;
+  /** True when a stored policy says that such failures do not count. */
+  readonly isIgnored: boolean;
 }
 
 /** A file that was not stored by the lane that listed it, because it is large. */
@@ -150,7 +156,9 @@ export interface Subdirectory {
 export interface DirectoryCounts {
   readonly files: number;
   readonly cachedFiles: number;
+  /** Regular files that were opened, and those of them that were stored. */
   readonly readFiles: number;
+  readonly storedFiles: number;
   readonly bytes: number;
   readonly excludedFiles: number;
   readonly excludedDirs: number;
@@ -193,7 +201,14 @@ export interface FileResult {
   readonly id: number;
   /** Undefined when the file could not be stored; then `failed` or `vanished` says why. */
   readonly stored:
-    | { readonly objectId: string; readonly pieces: readonly IndirectEntry[] | undefined; readonly facts: EntryFacts; readonly sparse: boolean; readonly changed: boolean; readonly rereads: number }
+    | {
+        readonly objectId: string;
+        readonly pieces: readonly IndirectEntry[] | undefined;
+        readonly facts: EntryFacts;
+        readonly sparse: boolean;
+        readonly changed: boolean;
+        readonly rereads: number;
+      }
     | undefined;
   readonly failed: FailedPath | undefined;
   readonly vanished: boolean;
@@ -213,6 +228,11 @@ export type FromLane =
   | { readonly type: 'ready' }
   | { readonly type: 'results'; readonly results: readonly LaneResult[] }
   | { readonly type: 'pack'; readonly pack: StagedPack }
-  | { readonly type: 'finished'; readonly tails: readonly StagedPack[]; readonly stats: ContentWriterStats; readonly hints: Uint32Array }
+  | {
+      readonly type: 'finished';
+      readonly tails: readonly StagedPack[];
+      readonly stats: ContentWriterStats;
+      readonly hints: Uint32Array;
+    }
   | { readonly type: 'stopped' }
   | { readonly type: 'error'; readonly error: SerializedError };

@@ -7,11 +7,16 @@ export class LaneSink implements ChunkSink {
   readonly #writer: ContentWriter;
   readonly #window: Uint8Array;
 
-  constructor(writer: ContentWriter, splitter: Splitter, supportsContentCompression: boolean) {
+  /** @param splitter whose window most chunks come from; `splitterName` is the repository's */
+  constructor(
+    writer: ContentWriter,
+    splitter: Splitter,
+    options: { splitterName: string; supportsContentCompression: boolean },
+  ) {
     this.#writer = writer;
     this.#window = splitter.window;
-    this.splitterName = splitter.name;
-    this.supportsContentCompression = supportsContentCompression;
+    this.splitterName = options.splitterName;
+    this.supportsContentCompression = options.supportsContentCompression;
   }
 
   writeContent(prefix: string, chunk: Uint8Array, compressor: string): ContentId {

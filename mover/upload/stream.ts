@@ -57,9 +57,13 @@ export async function backupStream(
   const sink = new MainSink(contents, format.config);
   const metadata = metadataCompressor(policy);
   // The size is not known before the end, so limits on it do not apply.
-  const compressor = options.compression ?? compressorForFile({ ...policy.compression, minSize: 0, maxSize: 0 }, name, 0);
+  const compressor =
+    options.compression ?? compressorForFile({ ...policy.compression, minSize: 0, maxSize: 0 }, name, 0);
   const splitterName = policy.splitter?.algorithm || format.config.splitter;
-  const writer = new ObjectWriter(sink, createSplitter(splitterName, READ_AHEAD_BYTES), { compressor, metadataCompressor: metadata });
+  const writer = new ObjectWriter(sink, createSplitter(splitterName, READ_AHEAD_BYTES), {
+    compressor,
+    metadataCompressor: metadata,
+  });
   await feed(writer, options.input, repository, deps, signal);
   const objectId = writer.result();
   const size = writer.length;
@@ -71,7 +75,11 @@ export async function backupStream(
   counter.addFile(size, seconds, nanos);
   const summary = counter.build(seconds, nanos);
   const directory = encodeDirectory({ dirEntryTexts: [], otherEntryTexts: [entry], summary, ...times });
-  const rootId = writeObject(sink, directory, { prefix: DIRECTORY_PREFIX, compressor: metadata, metadataCompressor: metadata });
+  const rootId = writeObject(sink, directory, {
+    prefix: DIRECTORY_PREFIX,
+    compressor: metadata,
+    metadataCompressor: metadata,
+  });
   const id = saveSnapshot(manifests, {
     source,
     description: options.description ?? '',
@@ -88,6 +96,7 @@ export async function backupStream(
   return {
     manifest: await loadSnapshot(manifests, id, signal),
     errors: [],
+    ignoredErrors: [],
     consistency: { status: 'exact', changed: 0, vanished: 0, rereads: 0, paths: [] },
     expired,
     bytesHashed: stats.hashedBytes,
@@ -126,7 +135,12 @@ async function feed(
   }
 }
 
-function report(writer: ObjectWriter, repository: Repository, deps: { progress?: BackupDeps['progress']; clock: Clock }, elapsedMs: number): void {
+function report(
+  writer: ObjectWriter,
+  repository: Repository,
+  deps: { progress?: BackupDeps['progress']; clock: Clock },
+  elapsedMs: number,
+): void {
   deps.progress?.({
     files: 0,
     cachedFiles: 0,

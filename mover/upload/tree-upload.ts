@@ -2,13 +2,37 @@
 // directories together bottom-up, and stops everything for a checkpoint. Holds one node for each directory on the way
 // down, never the tree.
 import { availableParallelism } from 'node:os';
-import { WindlassError } from '../../base/errors.ts';
-import { type ChunkSink, DIRECTORY_PREFIX, encodeEntry, type EntryExtra, type EntryFields, type IndirectEntry, type ObjectId, type Policy, type PolicyNode, SummaryBuilder, writeConcatenation, writeObject } from '../../repo-format/index.ts';
+import { hasCode, WindlassError } from '../../base/errors.ts';
+import {
+  type ChunkSink,
+  DIRECTORY_PREFIX,
+  encodeEntry,
+  type EntryExtra,
+  type EntryFields,
+  type IndirectEntry,
+  type ObjectId,
+  type Policy,
+  type PolicyNode,
+  SummaryBuilder,
+  writeConcatenation,
+  writeObject,
+} from '../../repo-format/index.ts';
 import type { IgnorePolicy } from '../source/ignore-rules.ts';
 import { errnoName, openFileLimit, StatRecord, statAt } from '../posix/libc.ts';
 import { factsOf } from './entry-facts.ts';
 import { DirectoryNode, type FinishedDirectory } from './directory-node.ts';
-import type { DirectoryFailure, DirectoryResult, EntryFacts, FailedPath, FileResult, LaneJob, LaneResult, LargeFile, PreviousObject } from './lane-protocol.ts';
+import type { PolicyTable } from './directory-policy.ts';
+import type {
+  DirectoryFailure,
+  DirectoryResult,
+  EntryFacts,
+  FailedPath,
+  FileResult,
+  LaneJob,
+  LaneResult,
+  LargeFile,
+  PreviousObject,
+} from './lane-protocol.ts';
 
 export interface TreeRoot {
   /** An open directory; owned by the upload from now on. */
@@ -23,15 +47,19 @@ export interface TreeRoot {
   readonly policies: PolicyNode;
   /** What to leave out, from stored policies and the caller; undefined for nothing. */
   readonly ignore: IgnorePolicy | undefined;
+  /** The caller wants no other file system, whatever policies below the root say. */
+  readonly oneFileSystem: boolean;
 }
 
 export interface TreeUploadOptions {
   readonly lanes: number;
-  readonly metadataCompressor: string;
+  readonly policyTable: PolicyTable;
   /** Files above this many bytes are stored in parts of this size (snapshots §5.4); undefined for never. */
   readonly partBytes: number | undefined;
+  /** How often a large file that changed between its parts is read again. */
+  readonly maxRereads: number;
   readonly failFast: boolean;
-  /** Failures after which the upload gives up; undefined for never. */
+  /** Failures after which the upload gives up; undefined for never. Files that kept changing count too. */
   readonly maxErrors: number | undefined;
 }
 
@@ -40,6 +68,8 @@ export interface TreeTotals {
   files: number;
   cachedFiles: number;
   readFiles: number;
+  /** Files, or parts of large ones, that were read and stored. */
+  storedFiles: number;
   bytes: number;
   directories: number;
   excludedFiles: number;
@@ -49,6 +79,8 @@ export interface TreeTotals {
   vanished: number;
   rereads: number;
   readonly errors: FailedPath[];
+  /** Those that a stored policy says do not count. */
+  readonly ignoredErrors: FailedPath[];
   readonly changedPaths: string[];
   readonly vanishedPaths: string[];
 }
@@ -84,13 +116,15 @@ interface FileTask {
   readonly part: { readonly offset: number; readonly length: number | undefined } | undefined;
 }
 
-type InFlight = { readonly kind: 'directory'; readonly task: DirectoryTask } | { readonly kind: 'file'; readonly task: FileTask };
+type InFlight =
+  { readonly kind: 'directory'; readonly task: DirectoryTask } | { readonly kind: 'file'; readonly task: FileTask };
 
 export class TreeUpload {
   readonly totals: TreeTotals = {
     files: 0,
     cachedFiles: 0,
     readFiles: 0,
+    storedFiles: 0,
     bytes: 0,
     directories: 0,
     excludedFiles: 0,
@@ -100,6 +134,7 @@ export class TreeUpload {
     vanished: 0,
     rereads: 0,
     errors: [],
+    ignoredErrors: [],
     changedPaths: [],
     vanishedPaths: [],
   };
@@ -118,6 +153,8 @@ export class TreeUpload {
   readonly #open = new Set<DirectoryNode>();
   readonly #active = new Set<DirectoryNode>();
   readonly #fdLimit: number;
+  readonly #maxBatch: number;
+  readonly #oneFileSystem: boolean;
   #nextId = 1;
   #isSingleFile = false;
 
@@ -126,11 +163,15 @@ export class TreeUpload {
     this.#sink = sink;
     // Descriptors are also needed by lanes, packs and whatever else the process does.
     this.#fdLimit = Math.max(64, Math.min(4096, Math.floor(openFileLimit() / 4)));
+    // Each directory of a batch comes back with a descriptor of its own; two batches a lane are under way.
+    this.#maxBatch = Math.max(1, Math.min(MAX_BATCH, Math.floor(this.#fdLimit / (options.lanes * 2))));
+    this.#oneFileSystem = root.oneFileSystem;
     this.#rootNode = new DirectoryNode(undefined, '', undefined, '.');
     this.#rootNode.fd = root.fd;
     this.#rootNode.policies = root.policies;
     this.#rootNode.ownIgnore = root.ignore;
-    if (root.file === undefined) this.#directories.push({ node: this.#rootNode, previous: root.previous, primary: root.primary });
+    if (root.file === undefined)
+      this.#directories.push({ node: this.#rootNode, previous: root.previous, primary: root.primary });
     else this.#startWithFile(root.fd, root.file);
   }
 
@@ -164,7 +205,7 @@ export class TreeUpload {
     }
     const fair = Math.ceil(this.#directories.length / (this.#options.lanes * 4));
     const jobs: LaneJob[] = [];
-    while (jobs.length < Math.min(Math.max(1, fair), MAX_BATCH)) {
+    while (jobs.length < Math.min(Math.max(1, fair), this.#maxBatch)) {
       const task = this.#directories.pop();
       if (task === undefined) break;
       const job = this.#directoryJob(task);
@@ -180,11 +221,23 @@ export class TreeUpload {
     if (parent === undefined || nameBytes === undefined) {
       this.#inFlight.set(id, { kind: 'directory', task });
       const { ownIgnore } = node;
-      return { kind: 'directory', id, parentFd: node.fd, name: undefined, path: '.', previous, primary, mountPath: '', parentDevice: 0, ignore: [], ownIgnore };
+      const nothingAbove = { name: undefined, mountPath: '', parentDevice: 0, ignore: [] };
+      return {
+        kind: 'directory',
+        id,
+        parentFd: node.fd,
+        path: '.',
+        previous,
+        primary,
+        ownIgnore,
+        policyNumber: this.#policyNumber(node),
+        ...nothingAbove,
+      };
     }
     const parentFd = this.#useFd(parent, node.path);
-    if (parentFd === undefined) {
+    if (typeof parentFd !== 'number') {
       parent.unopened--;
+      this.#fail(parent, parentFd);
       this.#childDone(parent, undefined);
       return undefined;
     }
@@ -201,34 +254,51 @@ export class TreeUpload {
       parentDevice: parent.facts?.dev ?? 0,
       ignore: parent.ignore,
       ownIgnore: node.ownIgnore,
+      policyNumber: this.#policyNumber(node),
     };
+  }
+
+  #policyNumber(node: DirectoryNode): number {
+    return this.#options.policyTable.numberOf(node.policies.policy);
   }
 
   #fileJob(task: FileTask): LaneJob | undefined {
     const { node, file, path } = task.state;
     const directoryFd = this.#useFd(node, path);
-    if (directoryFd === undefined) {
+    if (typeof directoryFd !== 'number') {
       node.unopened--;
+      task.state.failed ??= directoryFd;
       this.#partDone(task.state, task.part !== undefined);
       return undefined;
     }
     const id = this.#nextId++;
     this.#inFlight.set(id, { kind: 'file', task });
-    return { kind: 'file', id, directoryFd, name: file.nameBytes, path, facts: file.facts, part: task.part };
+    const { part } = task;
+    const isLastPart = part?.length === undefined;
+    return {
+      kind: 'file',
+      id,
+      directoryFd,
+      name: file.nameBytes,
+      path,
+      facts: file.facts,
+      part,
+      isLastPart,
+      policyNumber: this.#policyNumber(node),
+    };
   }
 
-  /** The node's descriptor, opened again if it had to be closed; undefined, with the failure recorded, when it is gone. */
-  #useFd(node: DirectoryNode, forPath: string): number | undefined {
+  /** The node's descriptor, opened again if it had to be closed; the failure of `forPath` when it is gone. */
+  #useFd(node: DirectoryNode, forPath: string): number | FailedPath {
     try {
-      const fd = node.openFd();
+      const fd = node.openFd((opened) => this.#open.add(opened));
       node.inUse++;
-      for (let at: DirectoryNode | undefined = node; at !== undefined; at = at.parent) if (at.fd >= 0) this.#open.add(at);
       this.#limitDescriptors(node);
       return fd;
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#fail(node, { path: forPath, code: 'SOURCE_CHANGED', message });
-      return undefined;
+      if (!hasCode(error, 'SOURCE_CHANGED')) throw error;
+      const isIgnored = this.#options.policyTable.of(node.policies.policy)?.ignoreFileErrors === true;
+      return { path: forPath, code: 'SOURCE_CHANGED', message: (error as WindlassError).message, isIgnored };
     }
   }
 
@@ -270,7 +340,7 @@ export class TreeUpload {
       return;
     }
     this.totals.directories++;
-    this.#count(result);
+    this.#count(node, result);
     node.facts = result.facts;
     node.addCounts(result.counts);
     for (const failed of result.failed) this.#reportError(failed);
@@ -298,19 +368,20 @@ export class TreeUpload {
     for (let i = open.subdirectories.length - 1; i >= 0; i--) {
       const sub = open.subdirectories[i];
       if (sub === undefined) continue;
-      const path = node.path === '.' ? sub.name : `${node.path}/${sub.name}`;
-      const child = new DirectoryNode(node, sub.name, sub.nameBytes, path);
+      const child = new DirectoryNode(node, sub.name, sub.nameBytes, node.pathOf(sub.name));
       child.policies = node.policies.child(sub.name);
-      child.ownIgnore = child.policies === node.policies ? undefined : ignorePolicyOf(child.policies.policy);
+      const isOwnPolicy = child.policies.policy !== node.policies.policy;
+      child.ownIgnore = isOwnPolicy ? ignorePolicyOf(child.policies.policy, this.#oneFileSystem) : undefined;
       this.#directories.push({ node: child, previous: sub.previous, primary: sub.primary });
     }
   }
 
-  #count({ counts, changedPaths, failed }: DirectoryResult): void {
+  #count(node: DirectoryNode, { counts, changedPaths }: DirectoryResult): void {
     const { totals } = this;
     totals.files += counts.files;
     totals.cachedFiles += counts.cachedFiles;
     totals.readFiles += counts.readFiles;
+    totals.storedFiles += counts.storedFiles;
     totals.bytes += counts.bytes;
     totals.excludedFiles += counts.excludedFiles;
     totals.excludedDirs += counts.excludedDirs;
@@ -319,8 +390,8 @@ export class TreeUpload {
     totals.vanished += counts.vanished.length;
     totals.rereads += counts.rereads;
     name(totals.changedPaths, changedPaths);
-    name(totals.vanishedPaths, counts.vanished);
-    void failed;
+    for (const path of counts.vanished) name(totals.vanishedPaths, [node.pathOf(path)]);
+    this.#checkLimit();
   }
 
   #onDirectoryFailure(node: DirectoryNode, result: DirectoryFailure): void {
@@ -341,7 +412,7 @@ export class TreeUpload {
 
   #addLargeFile(node: DirectoryNode, file: LargeFile): void {
     const { partBytes } = this.#options;
-    const path = node.path === '.' ? file.name : `${node.path}/${file.name}`;
+    const path = node.pathOf(file.name);
     const state: LateFileState = {
       node,
       file,
@@ -384,6 +455,7 @@ export class TreeUpload {
       state.changed ||= stored.changed || moved;
       state.sparse ||= stored.sparse;
       state.size += stored.facts.size;
+      this.totals.storedFiles++;
       state.stored = stored;
       this.totals.rereads += stored.rereads;
     }
@@ -404,7 +476,7 @@ export class TreeUpload {
       this.failure ??= sourceUnreadable(state.failed?.message ?? 'it vanished');
       return;
     }
-    if (state.failed !== undefined) {
+    if (state.failed !== undefined && !state.vanished) {
       this.#fail(node, state.failed);
       return;
     }
@@ -414,7 +486,9 @@ export class TreeUpload {
       name(this.totals.vanishedPaths, [path]);
       return;
     }
-    const objectId = inParts ? writeConcatenation(this.#sink, state.parts, this.#options.metadataCompressor) : (stored.objectId as ObjectId);
+    const objectId = inParts
+      ? writeConcatenation(this.#sink, state.parts, this.#metadataCompressor(node))
+      : (stored.objectId as ObjectId);
     const facts = stored.rereads > 0 ? stored.facts : file.facts;
     const extra: EntryExtra = {
       ...file.extra,
@@ -425,6 +499,7 @@ export class TreeUpload {
       node.changed++;
       this.totals.changed++;
       name(this.totals.changedPaths, [path]);
+      this.#checkLimit();
     }
     this.totals.files++;
     this.totals.bytes += state.size;
@@ -447,7 +522,13 @@ export class TreeUpload {
       return;
     }
     const { mtimeSeconds, mtimeNanos } = fields;
-    node.addLateFile({ position: file.position, size: state.size, mtimeSeconds, mtimeNanos, text: encodeEntry(fields) });
+    node.addLateFile({
+      position: file.position,
+      size: state.size,
+      mtimeSeconds,
+      mtimeNanos,
+      text: encodeEntry(fields),
+    });
   }
 
   #fail(node: DirectoryNode, failed: FailedPath): void {
@@ -456,16 +537,29 @@ export class TreeUpload {
   }
 
   #reportError(failed: FailedPath): void {
-    const { errors } = this.totals;
+    const { errors, ignoredErrors } = this.totals;
+    if (failed.isIgnored) {
+      ignoredErrors.push(failed);
+      return;
+    }
     errors.push(failed);
+    this.#checkLimit();
+  }
+
+  /** A file that kept changing may never have existed as it was stored: that counts like one that could not be read. */
+  #checkLimit(): void {
+    const { errors, changed, changedPaths } = this.totals;
     const { failFast, maxErrors } = this.#options;
     const limit = failFast ? 0 : maxErrors;
-    if (limit !== undefined && errors.length > limit) {
-      this.failure ??= new WindlassError(`gave up after ${errors.length} error(s), the last: ${failed.path}: ${failed.message}`, {
+    if (limit === undefined || errors.length + changed <= limit) return;
+    const last = errors.at(-1) ?? { path: changedPaths.at(-1) ?? '', message: 'changed while it was read' };
+    this.failure ??= new WindlassError(
+      `gave up after ${errors.length + changed} error(s), the last: ${last.path}: ${last.message}`,
+      {
         code: 'SOURCE_TOO_MANY_ERRORS',
-        context: { path: failed.path, errors: errors.length },
-      });
-    }
+        context: { path: last.path, errors: errors.length, changed },
+      },
+    );
   }
 
   /** One child of `node` is accounted for; finishes the node when it was the last, and its ancestors likewise. */
@@ -497,12 +591,19 @@ export class TreeUpload {
     const { bytes, summary } = node.encode(incomplete, also);
     const { facts } = node;
     if (facts === undefined) throw new WindlassError(`directory ${node.path} was not listed`, { code: 'INTERNAL' });
-    return { objectId: this.#writeDirectory(bytes), summary, facts };
+    return { objectId: this.#writeDirectory(bytes, this.#metadataCompressor(node)), summary, facts };
   }
 
-  #writeDirectory(bytes: Uint8Array): ObjectId {
-    const { metadataCompressor } = this.#options;
-    return writeObject(this.#sink, bytes, { prefix: DIRECTORY_PREFIX, compressor: metadataCompressor, metadataCompressor });
+  #metadataCompressor(node: DirectoryNode): string {
+    return this.#options.policyTable.of(node.policies.policy)?.metadataCompressor ?? 'none';
+  }
+
+  #writeDirectory(bytes: Uint8Array, metadataCompressor: string): ObjectId {
+    return writeObject(this.#sink, bytes, {
+      prefix: DIRECTORY_PREFIX,
+      compressor: metadataCompressor,
+      metadataCompressor,
+    });
   }
 
   /** Writes what is finished as a tree of its own, for a checkpoint. Undefined while the root is not even listed. */
@@ -530,9 +631,15 @@ function sourceUnreadable(reason: string): WindlassError {
   return new WindlassError(`cannot back up the source: ${reason}`, { code: 'SOURCE_UNREADABLE' });
 }
 
-function ignorePolicyOf(policy: Policy): IgnorePolicy | undefined {
-  const { ignore, ignoreDotFiles, maxFileSize, oneFileSystem } = policy.files ?? {};
-  return { ignore, ignoreDotFiles, oneFileSystem, maxFileSize: Number(maxFileSize ?? 0) };
+/** Policies below the root apply as stored: nothing in them is a default. */
+function ignorePolicyOf(policy: Policy, oneFileSystemAsked: boolean): IgnorePolicy {
+  const { ignore, ignoreDotFiles, maxFileSize, oneFileSystem = false } = policy.files ?? {};
+  return {
+    ignore,
+    ignoreDotFiles,
+    oneFileSystem: oneFileSystem || oneFileSystemAsked,
+    maxFileSize: Number(maxFileSize ?? 0),
+  };
 }
 
 function depth(node: DirectoryNode): number {
@@ -546,7 +653,12 @@ function name(into: string[], paths: readonly string[]): void {
 }
 
 function sameMoment(a: EntryFacts, b: EntryFacts): boolean {
-  return a.mtimeSeconds === b.mtimeSeconds && a.mtimeNanos === b.mtimeNanos && a.ctimeSeconds === b.ctimeSeconds && a.ctimeNanos === b.ctimeNanos;
+  return (
+    a.mtimeSeconds === b.mtimeSeconds &&
+    a.mtimeNanos === b.mtimeNanos &&
+    a.ctimeSeconds === b.ctimeSeconds &&
+    a.ctimeNanos === b.ctimeNanos
+  );
 }
 
 /** As many lanes as the machine has processors for. */

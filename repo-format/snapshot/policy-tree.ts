@@ -24,6 +24,12 @@ export class PolicyNode {
     return (this.#other ??= new PolicyNode(this.policy));
   }
 
+  /** Every policy of the tree, this node's first; one that several nodes share comes several times. */
+  *policies(): Generator<Policy> {
+    yield this.policy;
+    for (const child of this.#children.values()) yield* child.policies();
+  }
+
   /** A node for a stored policy, or on the way to one. Nearer policies must be added before those below them. */
   add(path: readonly string[], policy: Policy): void {
     const [name, ...rest] = path;
