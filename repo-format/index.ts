@@ -7,6 +7,7 @@ export { zstdBackend } from './compression/compressor.ts';
 export { contentKey, type ContentId, parseContentId } from './index/content-id.ts';
 export { ContentWriter, type ContentWriterSpec, type ContentWriterStats, type StagedPack } from './content/content-writer.ts';
 export { NewContents, type NewContentsData } from './content/new-contents.ts';
+export { readLocalIndex } from './content/pack-recovery.ts';
 export type { SessionId } from './content/session.ts';
 export { createKeyedHash, type KeyedHash } from './hash/keyed-hash.ts';
 export { IndexSet, type IndexSetData } from './index/index-set.ts';

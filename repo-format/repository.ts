@@ -135,7 +135,11 @@ export class Repository {
       },
       signal,
     );
-    const manifests = new ManifestStore(contents.manifestBackend(), { clock: deps.clock, random: deps.random }, { readOnly });
+    const manifests = new ManifestStore(
+      contents.manifestBackend(),
+      { clock: deps.clock, random: deps.random },
+      { readOnly },
+    );
     return new Repository({ format, storage, contents, manifests, cipherSpec, readOnly });
   }
 
@@ -186,15 +190,20 @@ export class Repository {
   laneReaderData(): LaneReaderData {
     const { localFiles } = this.storage;
     if (localFiles === undefined) {
-      throw new WindlassError(`${this.storage.displayName} has no local files for worker threads`, { code: 'STORAGE_NOT_LOCAL' });
+      throw new WindlassError(`${this.storage.displayName} has no local files for worker threads`, {
+        code: 'STORAGE_NOT_LOCAL',
+      });
     }
     return { cipher: this.#cipherSpec, index: this.contents.indexSet.transferable(), layout: localFiles.layout };
   }
 
   /** Drops what was not flushed and closes the storage. */
   async close(): Promise<void> {
-    await this.contents.close();
-    await this.storage.close();
+    try {
+      await this.contents.close();
+    } finally {
+      await this.storage.close();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -204,7 +213,12 @@ export class Repository {
 
 function formatDeps(deps: RepositoryDeps): FormatDeps {
   const { clock, random, logger, deriveKey } = deps;
-  return { clock, random, ...(logger === undefined ? {} : { logger }), ...(deriveKey === undefined ? {} : { deriveKey }) };
+  return {
+    clock,
+    random,
+    ...(logger === undefined ? {} : { logger }),
+    ...(deriveKey === undefined ? {} : { deriveKey }),
+  };
 }
 
 function writerSpec(format: OpenFormat, cipher: CipherSpec, options: RepositoryOptions): ContentWriterSpec {

@@ -1,11 +1,11 @@
 // From stored bytes to plaintext (repository format §5.2): decrypt, then decompress as the index says, then check the
 // length. The same steps on every thread.
-import { WindlassError } from '../../base/errors.ts';
 import { decompress } from '../compression/compressor.ts';
 import type { ContentCipher } from '../crypto/content-cipher.ts';
 import type { KeyedHash } from '../hash/keyed-hash.ts';
 import { contentKey, type ContentId } from '../index/content-id.ts';
 import type { IndexEntry } from '../index/entry.ts';
+import { contentCorrupt } from './content-errors.ts';
 
 /** Contents are at most 2^28 bytes long (repository format §6.2). */
 export const MAX_CONTENT_BYTES = 2 ** 28 - 1;
@@ -16,30 +16,27 @@ export function contentIv(id: ContentId): Uint8Array {
   return key.subarray(Math.max(1, key.length - 16));
 }
 
-function corrupt(entry: IndexEntry, reason: string, cause?: unknown): WindlassError {
-  const { id, packId, packOffset, packedLength } = entry;
-  return new WindlassError(
-    `content ${id} in pack ${packId} at offset ${packOffset}, length ${packedLength}: ${reason}`,
-    { code: 'CONTENT_CORRUPT', context: { contentId: id, packId, offset: packOffset, length: packedLength }, cause },
-  );
-}
-
 /**
  * Opens the stored bytes of `entry`. Throws `CONTENT_CORRUPT`, naming pack, offset and length, when they are not what
  * was stored; never returns other bytes than those.
  * @param into receives the plaintext when it fits and nothing needs decompressing; the result may be a view of it
  */
-export function openContent(cipher: ContentCipher, entry: IndexEntry, sealed: Uint8Array, into?: Uint8Array): Uint8Array {
-  if (entry.encryptionKeyId !== 0) throw corrupt(entry, `unknown encryption key ${entry.encryptionKeyId}`);
+export function openContent(
+  cipher: ContentCipher,
+  entry: IndexEntry,
+  sealed: Uint8Array,
+  into?: Uint8Array,
+): Uint8Array {
+  if (entry.encryptionKeyId !== 0) throw contentCorrupt(entry, `unknown encryption key ${entry.encryptionKeyId}`);
   let payload: Uint8Array;
   try {
     payload = cipher.open(contentIv(entry.id), sealed, entry.compressionId === 0 ? into : undefined);
   } catch (cause) {
-    throw corrupt(entry, 'failed authentication', cause);
+    throw contentCorrupt(entry, 'failed authentication', cause);
   }
   if (entry.compressionId !== 0) payload = inflate(entry, payload);
   if (payload.length !== entry.originalLength) {
-    throw corrupt(entry, `opens to ${payload.length} bytes where ${entry.originalLength} were stored`);
+    throw contentCorrupt(entry, `opens to ${payload.length} bytes where ${entry.originalLength} were stored`);
   }
   return payload;
 }
@@ -47,12 +44,12 @@ export function openContent(cipher: ContentCipher, entry: IndexEntry, sealed: Ui
 function inflate(entry: IndexEntry, payload: Uint8Array): Uint8Array {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   if (payload.length < 4 || view.getUint32(0) !== entry.compressionId) {
-    throw corrupt(entry, 'compression header does not match the index');
+    throw contentCorrupt(entry, 'compression header does not match the index');
   }
   try {
     return decompress(entry.compressionId, payload.subarray(4), entry.originalLength, MAX_CONTENT_BYTES);
   } catch (cause) {
-    throw corrupt(entry, 'does not decompress', cause);
+    throw contentCorrupt(entry, 'does not decompress', cause);
   }
 }
 
@@ -60,5 +57,5 @@ function inflate(entry: IndexEntry, payload: Uint8Array): Uint8Array {
 export function verifyContentHash(hash: KeyedHash, entry: IndexEntry, plain: Uint8Array): void {
   const digest = hash.digest(plain);
   const key = contentKey(entry.id);
-  if (Buffer.compare(digest, key.subarray(1)) !== 0) throw corrupt(entry, 'hash does not match its id');
+  if (Buffer.compare(digest, key.subarray(1)) !== 0) throw contentCorrupt(entry, 'hash does not match its id');
 }

@@ -5,29 +5,25 @@
 // trailer, makes it durable and remembers its rows for the index. Nothing written here is visible to anyone before that.
 //
 // A pack holds one kind of contents: `p` those without a prefix letter (file data), `q` the others (repository format §6.2).
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { closeSync, rmSync } from 'node:fs';
 import type { Clock } from '../../base/clock.ts';
 import { WindlassError } from '../../base/errors.ts';
 import { toHex } from '../../base/hex.ts';
 import type { RandomSource } from '../../base/random.ts';
-import { translateFileError } from '../blob/blob-errors.ts';
-import { blobPath } from '../blob/filesystem-layout.ts';
-import type { BlobId, LocalLayout } from '../blob/storage.ts';
+import type { BlobId } from '../blob/storage.ts';
 import { type Compressor, createCompressor } from '../compression/compressor.ts';
 import { type CipherSpec, type ContentCipher, createContentCipher } from '../crypto/content-cipher.ts';
 import { createKeyedHash, type KeyedHash } from '../hash/keyed-hash.ts';
-import type { ContentId } from '../index/content-id.ts';
+import { type ContentId, isKeyPrefix } from '../index/content-id.ts';
 import { nextTimestampSeconds } from '../index/entry.ts';
-import { rowSize } from '../index/index-builder.ts';
 import { type IndexSet, LIVE } from '../index/index-set.ts';
+import { MAX_CONTENT_BYTES } from './content-codec.ts';
+import { GrowingPack, type PackKind, type StagedPack, StagingPlace, type StagingSpec } from './growing-pack.ts';
 import type { NewContents } from './new-contents.ts';
 import { PACK_PREAMBLE_BYTES } from './pack-trailer.ts';
 import type { SessionId } from './session.ts';
 
-/** Where packs grow: beside their final place, or in a folder of their own when the store is not a local one. */
-export type StagingSpec =
-  { readonly kind: 'layout'; readonly layout: LocalLayout } | { readonly kind: 'folder'; readonly path: string };
+export type { StagedPack, StagingSpec } from './growing-pack.ts';
 
 /** All a thread needs to write contents; structured-cloneable. */
 export interface ContentWriterSpec {
@@ -43,35 +39,12 @@ export interface ContentWriterSpec {
   readonly outputBufferBytes: number;
 }
 
-/** A pack whose contents are complete but whose trailer is not written yet. The receiver owns `fd` and the file. */
-export interface StagedPack {
-  readonly packId: BlobId;
-  readonly stagingPath: string;
-  readonly fd: number;
-  readonly length: number;
-  /** Index rows in the layout of `IndexBuilder.addRows`, in order of arrival. */
-  readonly rows: Uint8Array;
-  readonly rowCount: number;
-}
-
 export interface ContentWriterStats {
   hashedBytes: number;
   hashedContents: number;
   newContents: number;
   newBytes: number;
   packedBytes: number;
-}
-
-interface OpenPack {
-  readonly kind: 'p' | 'q';
-  readonly packId: BlobId;
-  readonly stagingPath: string;
-  readonly fd: number;
-  length: number;
-  buffered: number;
-  rows: Uint8Array;
-  rowBytes: number;
-  rowCount: number;
 }
 
 export interface ContentWriterDeps {
@@ -83,6 +56,7 @@ export interface ContentWriterDeps {
 const DATA_OUTPUT_SHARE = 0.8;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+const PACK_NAME_BYTES = 16;
 
 /** Free bytes around a chunk in a buffer the writer may scribble on, so that it is sealed where it lies. */
 export interface InPlaceRoom {
@@ -103,17 +77,15 @@ export class ContentWriter {
   };
   readonly #spec: ContentWriterSpec;
   readonly #deps: ContentWriterDeps;
+  readonly #place: StagingPlace;
   readonly #compressors = new Map<string, Compressor>();
   readonly #key: Uint8Array;
-  /** Views of the key, made once: there are as many contents as files. */
-  readonly #hashBytes: Buffer;
-  readonly #iv: Uint8Array;
-  readonly #rowSize: number;
-  readonly #open: { p: OpenPack | undefined; q: OpenPack | undefined } = { p: undefined, q: undefined };
+  readonly #open: { p: GrowingPack | undefined; q: GrowingPack | undefined } = { p: undefined, q: undefined };
   readonly #buffers: { p: Uint8Array | undefined; q: Uint8Array | undefined } = { p: undefined, q: undefined };
   #indexSet: IndexSet;
   #newContents: NewContents;
   #sessionId: SessionId | undefined;
+  #failure: unknown;
 
   constructor(
     spec: ContentWriterSpec,
@@ -122,17 +94,15 @@ export class ContentWriter {
   ) {
     this.#spec = spec;
     this.#deps = deps;
+    this.#place = new StagingPlace(spec.staging, deps.random);
     this.#indexSet = known.indexSet;
     this.#newContents = known.newContents;
     this.hash = createKeyedHash(spec.hash, spec.secret);
     this.cipher = createContentCipher(spec.cipher);
     this.#key = new Uint8Array(1 + this.hash.sizeBytes);
-    this.#hashBytes = Buffer.from(this.#key.buffer, 1);
-    this.#iv = this.#key.subarray(this.#key.length - 16);
-    this.#rowSize = rowSize(this.#key.length);
   }
 
-  /** Replaces what is known to be stored, after a flush made it so. Only between packs: no pack may be open. */
+  /** Replaces what is known to be stored. Another set of new contents only between packs: no pack may be open then. */
   setKnown(known: { indexSet: IndexSet; newContents: NewContents }): void {
     this.#indexSet = known.indexSet;
     this.#newContents = known.newContents;
@@ -145,6 +115,9 @@ export class ContentWriter {
 
   /**
    * Stores `data` under its hash unless it is stored already, and returns its content ID either way.
+   *
+   * After a failure to store, all further writes fail with the same error: other writers may have relied on the content
+   * already, so the session cannot be completed.
    *
    * @param prefix '' for file data, else one letter g–z
    * @param compressor a name of `COMPRESSORS`, or 'none'
@@ -163,30 +136,45 @@ export class ContentWriter {
   }
 
   private writeHashed(prefix: string, data: Uint8Array, compressor: string, room: InPlaceRoom | undefined): ContentId {
+    if (this.#failure !== undefined) throw this.#failure;
     const key = this.#key;
-    key[0] = prefix === '' ? 0 : prefix.charCodeAt(0);
+    key[0] = prefixByte(prefix);
     const stats = this.stats;
     stats.hashedContents++;
     stats.hashedBytes += data.length;
-    const id = (prefix + this.#hashBytes.toString('hex')) as ContentId;
-    const state = this.#indexSet.state(key);
-    if (state === LIVE) return id;
+    const id = (prefix + toHex(key.subarray(1))) as ContentId;
+    if (this.#indexSet.state(key) === LIVE) return id;
+    // What cannot work is found out before others are told that the content is being stored.
+    const codec = this.#compressorFor(compressor);
+    this.#requireStorable(data);
     // `full` means the set can take no more: the content is then perhaps stored twice, which is harmless (§9.3, I5).
     if (this.#newContents.insert(key) === 'present') return id;
     const now = Math.floor(this.#deps.clock.nowMs() / 1000);
     const timestamp = nextTimestampSeconds(now, this.#indexSet.winnerTimestamp(key));
-    this.#store(prefix === '' ? 'p' : 'q', data, compressor, timestamp, room);
+    try {
+      this.#store(prefix === '' ? 'p' : 'q', data, codec, timestamp, room);
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
     stats.newContents++;
     stats.newBytes += data.length;
     return id;
   }
 
-  /** Takes the open packs out of the writer, complete in their files; the caller owns them from now on. */
+  /**
+   * Takes the open packs out of the writer, complete in their files; the caller owns them from now on. When it throws
+   * they are still in the writer, and it may be called again.
+   */
   takeOpenPacks(): StagedPack[] {
+    const open = [this.#open.p, this.#open.q].filter((pack) => pack !== undefined);
+    for (const pack of open) pack.flush();
     const packs: StagedPack[] = [];
-    for (const kind of ['p', 'q'] as const) {
-      const pack = this.#open[kind];
-      if (pack !== undefined) packs.push(this.#take(pack));
+    for (const pack of open) {
+      this.#open[pack.kind] = undefined;
+      // Without contents it was opened for one that then failed.
+      if (pack.rowCount === 0) pack.discard();
+      else packs.push(pack.staged());
     }
     return packs;
   }
@@ -198,7 +186,7 @@ export class ContentWriter {
       const pack = this.#open[kind];
       if (pack === undefined) continue;
       this.#open[kind] = undefined;
-      closeSync(pack.fd);
+      pack.close();
       paths.push(pack.stagingPath);
     }
     return paths;
@@ -210,49 +198,56 @@ export class ContentWriter {
     rmSync(pack.stagingPath, { force: true });
   }
 
-  #store(
-    kind: 'p' | 'q',
-    data: Uint8Array,
-    compressor: string,
-    timestamp: number,
-    room: InPlaceRoom | undefined,
-  ): void {
-    let payload = data;
-    let compressionId = 0;
-    if (compressor !== 'none' && compressor !== '' && this.#spec.indexVersion >= 2) {
-      const codec = this.#compressor(compressor);
-      const packed = codec.compress(data);
-      if (packed !== null && packed.length < data.length) {
-        payload = packed;
-        compressionId = codec.id;
-      }
+  #requireStorable(data: Uint8Array): void {
+    if (this.#sessionId === undefined) {
+      throw new WindlassError('no session for a new content', { code: 'INTERNAL' });
     }
-    const pack = this.#open[kind] ?? this.#openPack(kind);
-    const offset = pack.length;
-    const sealedBytes = this.#append(pack, this.#iv, payload, payload === data ? room : undefined);
-    this.#addRow(pack, offset, sealedBytes, data.length, compressionId, timestamp);
-    this.stats.packedBytes += sealedBytes;
-    if (pack.length >= this.#spec.maxPackSizeBytes) this.#deps.onPack(this.#take(pack));
+    if (this.cipher.maxSealedBytes(data.length) > MAX_CONTENT_BYTES) {
+      throw new WindlassError(`a content of ${data.length} bytes is too long for an index`, {
+        code: 'CONTENT_TOO_LARGE',
+        context: { length: data.length, limit: MAX_CONTENT_BYTES },
+      });
+    }
   }
 
-  #append(pack: OpenPack, iv: Uint8Array, payload: Uint8Array, room: InPlaceRoom | undefined): number {
-    const buffer = this.#outputBuffer(pack.kind);
+  #store(
+    kind: PackKind,
+    data: Uint8Array,
+    codec: Compressor | undefined,
+    timestampSeconds: number,
+    room: InPlaceRoom | undefined,
+  ): void {
+    const packed = codec?.compress(data) ?? null;
+    const compressed = packed !== null && packed.length < data.length;
+    const payload = compressed ? packed : data;
+    const pack = this.#open[kind] ?? this.#openPack(kind);
+    const offset = pack.length;
+    const packedLength = this.#append(pack, payload, compressed ? undefined : room);
+    pack.addRow({
+      key: this.#key,
+      offset,
+      packedLength,
+      originalLength: data.length,
+      compressionId: compressed && codec !== undefined ? codec.id : 0,
+      timestampSeconds,
+    });
+    this.stats.packedBytes += packedLength;
+    if (pack.length >= this.#spec.maxPackSizeBytes) this.#handOut(pack);
+  }
+
+  #append(pack: GrowingPack, payload: Uint8Array, room: InPlaceRoom | undefined): number {
+    const iv = this.#key.subarray(this.#key.length - 16);
     const most = this.cipher.maxSealedBytes(payload.length);
-    let sealedBytes: number;
-    if (most <= buffer.length) {
-      if (pack.buffered + most > buffer.length) this.#flushBuffer(pack);
-      sealedBytes = this.cipher.sealInto(iv, payload, buffer, pack.buffered);
-      pack.buffered += sealedBytes;
-    } else if (room !== undefined && this.#fitsInPlace(room, most)) {
-      this.#flushBuffer(pack);
-      sealedBytes = this.#sealInPlace(pack, iv, payload, room);
-    } else {
-      this.#flushBuffer(pack);
-      const sealed = new Uint8Array(most);
-      sealedBytes = this.cipher.sealInto(iv, payload, sealed, 0);
-      writeFully(pack, sealed, 0, sealedBytes);
+    if (most <= pack.buffer.length) {
+      const sealedBytes = this.cipher.sealInto(iv, payload, pack.buffer, pack.reserve(most));
+      pack.advance(sealedBytes);
+      return sealedBytes;
     }
-    pack.length += sealedBytes;
+    pack.flush();
+    if (room !== undefined && this.#fitsInPlace(room, most)) return this.#sealInPlace(pack, iv, payload, room);
+    const sealed = new Uint8Array(most);
+    const sealedBytes = this.cipher.sealInto(iv, payload, sealed, 0);
+    pack.write(sealed, 0, sealedBytes);
     return sealedBytes;
   }
 
@@ -265,118 +260,57 @@ export class ContentWriter {
     );
   }
 
-  /** The nonce goes before the chunk, the tag behind it; what lay behind it is put back after the write. */
-  #sealInPlace(pack: OpenPack, iv: Uint8Array, payload: Uint8Array, room: InPlaceRoom): number {
+  /**
+   * The nonce goes before the chunk, the tag behind it; what lay behind it is put back after the write. Both ciphers allow
+   * the very same bytes as input and output.
+   */
+  #sealInPlace(pack: GrowingPack, iv: Uint8Array, payload: Uint8Array, room: InPlaceRoom): number {
     const end = room.offset + room.length;
     const behind = room.buffer.slice(end, end + TAG_BYTES);
     const sealedBytes = this.cipher.sealInto(iv, payload, room.buffer, room.offset - NONCE_BYTES);
-    writeFully(pack, room.buffer, room.offset - NONCE_BYTES, sealedBytes);
-    room.buffer.set(behind, end);
+    try {
+      pack.write(room.buffer, room.offset - NONCE_BYTES, sealedBytes);
+    } finally {
+      room.buffer.set(behind, end);
+    }
     return sealedBytes;
   }
 
-  #addRow(
-    pack: OpenPack,
-    offset: number,
-    packed: number,
-    original: number,
-    compressionId: number,
-    timestamp: number,
-  ): void {
-    if (pack.rowBytes + this.#rowSize > pack.rows.length) {
-      const grown = new Uint8Array(pack.rows.length * 2);
-      grown.set(pack.rows);
-      pack.rows = grown;
-    }
-    const rows = pack.rows;
-    rows.set(this.#key, pack.rowBytes);
-    const at = pack.rowBytes + this.#key.length;
-    putU32le(rows, at, offset);
-    putU32le(rows, at + 4, packed);
-    putU32le(rows, at + 8, original);
-    putU32le(rows, at + 12, compressionId);
-    putU32le(rows, at + 16, timestamp);
-    rows[at + 20] = 0;
-    pack.rowBytes += this.#rowSize;
-    pack.rowCount++;
-  }
-
-  #openPack(kind: 'p' | 'q'): OpenPack {
-    if (this.#sessionId === undefined) throw new WindlassError('no session for a new pack', { code: 'INTERNAL' });
-    const packId = `${kind}${toHex(this.#deps.random.bytes(16))}-${this.#sessionId}` as BlobId;
-    const stagingPath = this.#stagingPath(packId);
-    const fd = openSync(stagingPath, 'wx+', 0o600);
+  #openPack(kind: PackKind): GrowingPack {
+    const { random } = this.#deps;
     const { formatReplica } = this.#spec;
+    const packId = `${kind}${toHex(random.bytes(PACK_NAME_BYTES))}-${this.#sessionId}` as BlobId;
     const head = new Uint8Array(formatReplica.length + PACK_PREAMBLE_BYTES);
     head.set(formatReplica);
-    head.set(this.#deps.random.bytes(PACK_PREAMBLE_BYTES), formatReplica.length);
-    writeFully({ fd, packId, stagingPath }, head, 0, head.length);
-    const pack: OpenPack = {
-      kind,
-      packId,
-      stagingPath,
-      fd,
-      length: head.length,
-      buffered: 0,
-      rows: new Uint8Array(this.#rowSize * 64),
-      rowBytes: 0,
-      rowCount: 0,
-    };
-    this.#open[kind] = pack;
-    return pack;
+    head.set(random.bytes(PACK_PREAMBLE_BYTES), formatReplica.length);
+    const deps = { place: this.#place, buffer: this.#outputBuffer(kind), keySize: this.#key.length };
+    return (this.#open[kind] = GrowingPack.create(kind, packId, head, deps));
   }
 
-  #stagingPath(packId: BlobId): string {
-    const { staging } = this.#spec;
-    if (staging.kind === 'folder') return join(staging.path, packId);
-    const path = `${blobPath(staging.layout, packId)}.tmp.${toHex(this.#deps.random.bytes(8))}`;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    return path;
-  }
-
-  #take(pack: OpenPack): StagedPack {
+  /** A pack that cannot be completed stays open, so that a later `takeOpenPacks` tries again. */
+  #handOut(pack: GrowingPack): void {
+    pack.flush();
     this.#open[pack.kind] = undefined;
-    this.#flushBuffer(pack);
-    return {
-      packId: pack.packId,
-      stagingPath: pack.stagingPath,
-      fd: pack.fd,
-      length: pack.length,
-      rows: pack.rows.slice(0, pack.rowBytes),
-      rowCount: pack.rowCount,
-    };
+    this.#deps.onPack(pack.staged());
   }
 
-  #flushBuffer(pack: OpenPack): void {
-    if (pack.buffered === 0) return;
-    writeFully(pack, this.#outputBuffer(pack.kind), 0, pack.buffered);
-    pack.buffered = 0;
-  }
-
-  #outputBuffer(kind: 'p' | 'q'): Uint8Array {
+  #outputBuffer(kind: PackKind): Uint8Array {
     const share = kind === 'p' ? DATA_OUTPUT_SHARE : 1 - DATA_OUTPUT_SHARE;
     return (this.#buffers[kind] ??= new Uint8Array(Math.floor(this.#spec.outputBufferBytes * share)));
   }
 
-  #compressor(name: string): Compressor {
+  /** Index version 1 knows no compressed contents (repository format §5.2). */
+  #compressorFor(name: string): Compressor | undefined {
+    if (name === 'none' || name === '' || this.#spec.indexVersion < 2) return undefined;
     let codec = this.#compressors.get(name);
     if (codec === undefined) this.#compressors.set(name, (codec = createCompressor(name)));
     return codec;
   }
 }
 
-function putU32le(out: Uint8Array, at: number, value: number): void {
-  out[at] = value;
-  out[at + 1] = value >>> 8;
-  out[at + 2] = value >>> 16;
-  out[at + 3] = value >>> 24;
-}
-
-/** Writes all bytes at the file's position; a short write goes on, a full disk is `BLOB_STORE_FULL`. */
-function writeFully(pack: { fd: number; packId: BlobId; stagingPath: string }, bytes: Uint8Array, offset: number, length: number): void {
-  try {
-    for (let done = 0; done < length; ) done += writeSync(pack.fd, bytes, offset + done, length - done);
-  } catch (cause) {
-    throw translateFileError(cause, 'write', pack.packId, pack.stagingPath);
-  }
+function prefixByte(prefix: string): number {
+  if (prefix === '') return 0;
+  const byte = prefix.length === 1 ? prefix.charCodeAt(0) : -1;
+  if (byte !== 0 && isKeyPrefix(byte)) return byte;
+  throw new WindlassError(`${JSON.stringify(prefix)} is no prefix of contents`, { code: 'CONTENT_ID_INVALID' });
 }

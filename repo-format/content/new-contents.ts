@@ -5,13 +5,16 @@
 // compare-and-swap on the bucket, so readers never see a half-written entry. Nothing is ever removed: after a flush the
 // owner makes a new set.
 //
-//   header  word 0: entries reserved so far (may exceed the capacity when an insert was refused)
+//   header  word 0: entries reserved so far (a little more than the capacity when inserts were refused)
+//           word 1: promises, that is inserts whose caller now has to store the content
 //   heads   BUCKETS words
 //   entries capacity × (next, key words)
 //
 // Pages are touched only as entries come, so a large capacity costs address space, not memory.
 
 const HEADER_WORDS = 4;
+const RESERVED = 0;
+const PROMISED = 1;
 const BUCKETS = 1 << 19;
 
 export type InsertOutcome = 'inserted' | 'present' | 'full';
@@ -49,7 +52,15 @@ export class NewContents {
 
   /** Entries held; may read a little high while other threads insert. */
   get size(): number {
-    return Math.min(Atomics.load(this.#words, 0), this.data.capacity);
+    return Math.min(Atomics.load(this.#words, RESERVED), this.data.capacity);
+  }
+
+  /**
+   * Inserts so far that were answered `inserted` or `full`. As many index rows must arrive before a flush: another lane
+   * may have relied on each of them.
+   */
+  get promised(): number {
+    return Atomics.load(this.#words, PROMISED);
   }
 
   has(key: Uint8Array): boolean {
@@ -64,19 +75,33 @@ export class NewContents {
     const bucket = this.#bucketOf(key);
     let head = Atomics.load(words, bucket);
     if (this.#findInChain(head, 0)) return 'present';
-    const number = Atomics.add(words, 0, 1);
-    if (number >= this.data.capacity) return 'full';
+    const number = this.#reserve();
+    if (number < 0) return this.#promise('full');
     const at = this.#entriesAt + number * this.#entryWords;
     for (let i = 0; i < this.#keyWords; i++) words[at + 1 + i] = this.#scratch[i] ?? 0;
     for (;;) {
       words[at] = head;
       const seen = Atomics.compareExchange(words, bucket, head, number + 1);
-      if (seen === head) return 'inserted';
+      if (seen === head) return this.#promise('inserted');
       // Others published meanwhile: look only at what is new, then try again. The reserved entry is wasted when the
       // key turns out to be among them.
       if (this.#findInChain(seen, head)) return 'present';
       head = seen;
     }
+  }
+
+  /** The number of a fresh entry, −1 when there is none left. */
+  #reserve(): number {
+    const { capacity } = this.data;
+    // Looked at first, so that the counter cannot run on for ever.
+    if (Atomics.load(this.#words, RESERVED) >= capacity) return -1;
+    const number = Atomics.add(this.#words, RESERVED, 1);
+    return number < capacity ? number : -1;
+  }
+
+  #promise<Outcome extends InsertOutcome>(outcome: Outcome): Outcome {
+    Atomics.add(this.#words, PROMISED, 1);
+    return outcome;
   }
 
   #load(key: Uint8Array): void {

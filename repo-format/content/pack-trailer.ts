@@ -12,6 +12,10 @@ import type { BlobId } from '../blob/storage.ts';
 export const PACK_ALIGNMENT = 4096;
 export const PACK_PREAMBLE_BYTES = 32;
 const POSTAMBLE_VERSION = 1;
+const MIN_IV_BYTES = 16;
+const MAX_IV_BYTES = 32;
+/** The longest postamble and its length byte. */
+export const MAX_POSTAMBLE_BYTES = 256;
 
 /** Bytes of padding behind `length` bytes of contents: an aligned pack gets a whole further block. */
 export function paddingBytes(length: number): number {
@@ -83,12 +87,12 @@ export function parsePostamble(packId: BlobId, tail: Uint8Array, blobLength: num
   if (uvarint() !== POSTAMBLE_VERSION) throw trailerInvalid(packId, 'unknown version');
   const ivLength = uvarint();
   const iv = body.slice(at, at + ivLength);
-  if (iv.length !== ivLength || ivLength < 16 || ivLength > 64)
-    throw trailerInvalid(packId, 'initialisation vector cut short');
+  if (iv.length !== ivLength || ivLength < MIN_IV_BYTES || ivLength > MAX_IV_BYTES)
+    throw trailerInvalid(packId, 'initialisation vector of impossible length');
   at += ivLength;
   const indexOffset = uvarint();
   const indexLength = uvarint();
   if (at !== body.length) throw trailerInvalid(packId, 'trailing bytes');
-  if (indexOffset + indexLength > blobLength) throw trailerInvalid(packId, 'local index outside the blob');
+  if (indexOffset + indexLength > blobLength - length - 1) throw trailerInvalid(packId, 'local index outside the blob');
   return { iv, indexOffset, indexLength };
 }

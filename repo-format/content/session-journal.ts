@@ -9,13 +9,14 @@
 // The journal is trusted only as far as its HMAC goes (the key comes from the repository's secrets), because rows map
 // content ids to places. A torn or altered record ends the reading; losing the journal costs only time.
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BlobId } from '../blob/storage.ts';
 import type { SessionId } from './session.ts';
 
 const MAGIC = 'windlass-session-journal-1\n';
 const MAC_BYTES = 32;
+const JOURNAL_SUFFIX = '.journal';
 /** A journal larger than this is not ours; also bounds what is read into memory. */
 const MAX_JOURNAL_BYTES = 1 << 30;
 
@@ -58,6 +59,7 @@ export class SessionJournal {
   readonly path: string;
   readonly #key: Uint8Array;
   #fd: number;
+  #written = 0;
   #count = 0;
 
   private constructor(path: string, fd: number, key: Uint8Array) {
@@ -66,14 +68,24 @@ export class SessionJournal {
     this.#key = key;
   }
 
+  /** Nothing is left behind when it fails. */
   static create(folder: string, header: JournalHeader, key: Uint8Array): SessionJournal {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const path = join(folder, `${header.sessionId}.journal`);
-    const fd = openSync(path, 'wx', 0o600);
-    writeSync(fd, MAGIC);
-    const journal = new SessionJournal(path, fd, key);
-    journal.#append(Buffer.from(JSON.stringify(header)));
-    return journal;
+    const path = join(folder, `${header.sessionId}${JOURNAL_SUFFIX}`);
+    const journal = new SessionJournal(path, openSync(path, 'wx', 0o600), key);
+    try {
+      journal.#write(Buffer.from(MAGIC));
+      journal.#append(Buffer.from(JSON.stringify(header)));
+      return journal;
+    } catch (error) {
+      journal.remove();
+      throw error;
+    }
+  }
+
+  /** Packs noted so far. */
+  get recordCount(): number {
+    return this.#count - 1;
   }
 
   append(record: JournalRecord): void {
@@ -106,46 +118,67 @@ export class SessionJournal {
   #append(payload: Uint8Array): void {
     const length = Buffer.alloc(4);
     length.writeUInt32LE(payload.length);
-    writeSync(this.#fd, Buffer.concat([length, payload, mac(this.#key, this.#count++, payload)]));
+    this.#write(Buffer.concat([length, payload, mac(this.#key, this.#count, payload)]));
+    this.#count++;
+  }
+
+  /** At its own place, so that what follows a failed write replaces it. */
+  #write(bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length;) {
+      done += writeSync(this.#fd, bytes, done, bytes.length - done, this.#written + done);
+    }
+    this.#written += bytes.length;
   }
 }
 
-/** Reads every journal of the repository in `folder`; unreadable ones are left out. */
-export function readJournals(folder: string, repositoryId: string, key: Uint8Array): JournalContents[] {
+export interface JournalFilter {
+  readonly repositoryId: string;
+  /** Says, from the header alone, whether the rest is wanted. */
+  readonly isWanted: (header: JournalHeader) => boolean;
+}
+
+/** Reads the wanted journals of the repository in `folder`; unreadable ones are left out. */
+export function readJournals(folder: string, filter: JournalFilter, key: Uint8Array): JournalContents[] {
   let names: string[];
   try {
-    names = readdirSync(folder).filter((name) => name.endsWith('.journal'));
+    names = readdirSync(folder).filter((name) => name.endsWith(JOURNAL_SUFFIX));
   } catch {
     return []; // no folder, nothing to take over
   }
-  return names.flatMap((name) => {
-    const contents = parseJournal(join(folder, name), key);
-    return contents !== undefined && contents.header.repositoryId === repositoryId ? [contents] : [];
-  });
+  return names.flatMap((name) => parseJournal(join(folder, name), filter, key) ?? []);
 }
 
-function parseJournal(path: string, key: Uint8Array): JournalContents | undefined {
-  let bytes: Buffer;
+function parseJournal(path: string, filter: JournalFilter, key: Uint8Array): JournalContents | undefined {
+  const bytes = readBounded(path);
+  if (bytes === undefined || !bytes.subarray(0, MAGIC.length).equals(Buffer.from(MAGIC))) return undefined;
+  const payloads = authenticPayloads(bytes, key);
+  const first = payloads.next();
+  if (first.done === true) return undefined;
+  const header = JSON.parse(first.value.toString('utf8')) as JournalHeader;
+  if (header.repositoryId !== filter.repositoryId || !filter.isWanted(header)) return undefined;
+  return { path, header, records: Array.from(payloads, parseRecord) };
+}
+
+function readBounded(path: string): Buffer | undefined {
   try {
-    bytes = readFileSync(path);
+    return statSync(path).size > MAX_JOURNAL_BYTES ? undefined : readFileSync(path);
   } catch {
     return undefined; // taken over or removed by another process meanwhile
   }
-  if (bytes.length > MAX_JOURNAL_BYTES || !bytes.subarray(0, MAGIC.length).equals(Buffer.from(MAGIC))) return undefined;
-  let header: JournalHeader | undefined;
-  const records: JournalRecord[] = [];
+}
+
+/** Payloads in order, up to the first record that is torn or not ours. */
+function* authenticPayloads(bytes: Buffer, key: Uint8Array): Generator<Buffer, void, void> {
   let at = MAGIC.length;
   for (let number = 0; at + 4 + MAC_BYTES <= bytes.length; number++) {
     const length = bytes.readUInt32LE(at);
-    if (at + 4 + length + MAC_BYTES > bytes.length) break;
-    const payload = bytes.subarray(at + 4, at + 4 + length);
-    const stored = bytes.subarray(at + 4 + length, at + 4 + length + MAC_BYTES);
-    if (!timingSafeEqual(stored, mac(key, number, payload))) break;
-    if (number === 0) header = JSON.parse(payload.toString('utf8')) as JournalHeader;
-    else records.push(parseRecord(payload));
-    at += 4 + length + MAC_BYTES;
+    const macAt = at + 4 + length;
+    if (macAt + MAC_BYTES > bytes.length) return;
+    const payload = bytes.subarray(at + 4, macAt);
+    if (!timingSafeEqual(bytes.subarray(macAt, macAt + MAC_BYTES), mac(key, number, payload))) return;
+    yield payload;
+    at = macAt + MAC_BYTES;
   }
-  return header === undefined ? undefined : { path, header, records };
 }
 
 /** Only called on authenticated payloads, so lengths are as written. */

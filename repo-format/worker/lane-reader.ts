@@ -1,11 +1,12 @@
 // Reads contents synchronously on a worker thread: index in shared memory, packs as local files. Nothing of it touches
-// the main thread. Every error is one of the content layer's.
-import { closeSync, openSync, readSync } from 'node:fs';
-import { WindlassError } from '../../base/errors.ts';
-import { translateFileError } from '../blob/blob-errors.ts';
+// the main thread. `readPack` fails as the blob layer does, `readContent` as the content layer does.
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { hasCode } from '../../base/errors.ts';
+import { assertRangeInside, blobNotFound, translateFileError } from '../blob/blob-errors.ts';
 import { blobPath } from '../blob/filesystem-layout.ts';
 import type { BlobId, LocalLayout } from '../blob/storage.ts';
 import { openContent } from '../content/content-codec.ts';
+import { contentLost, contentNotFound } from '../content/content-errors.ts';
 import { type CipherSpec, type ContentCipher, createContentCipher } from '../crypto/content-cipher.ts';
 import { contentKey, type ContentId } from '../index/content-id.ts';
 import type { IndexEntry } from '../index/entry.ts';
@@ -20,12 +21,21 @@ export interface LaneReaderData {
 
 /** Pack files kept open. Contents wanted together mostly lie in the same few packs. */
 const OPEN_PACKS = 8;
+// As the main thread opens blobs: through no link, and a FIFO in the place of a pack must not hang the lane.
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+interface OpenPackFile {
+  readonly fd: number;
+  /** Packs are complete when an index names them, and never change. */
+  readonly length: number;
+}
 
 export class LaneReader {
   readonly cipher: ContentCipher;
   readonly #layout: LocalLayout;
   #indexSet: IndexSet;
-  readonly #fds = new Map<BlobId, number>();
+  /** Least recently used first. */
+  readonly #files = new Map<BlobId, OpenPackFile>();
 
   constructor(data: LaneReaderData) {
     this.cipher = createContentCipher(data.cipher);
@@ -47,16 +57,12 @@ export class LaneReader {
 
   /** Fills `into[0, length)` from the pack. `BLOB_NOT_FOUND` or `BLOB_INVALID_RANGE` when the bytes are not there. */
   readPack(packId: BlobId, offset: number, length: number, into: Uint8Array): void {
-    const fd = this.#packFd(packId);
+    const file = this.#open(packId);
+    assertRangeInside(packId, { offset, length }, file.length);
     try {
-      for (let done = 0; done < length; ) {
-        const count = readSync(fd, into, done, length - done, offset + done);
-        if (count === 0) {
-          throw new WindlassError(`pack ${packId} ends before offset ${offset} + length ${length}`, {
-            code: 'BLOB_INVALID_RANGE',
-            context: { blobId: packId, offset, length },
-          });
-        }
+      for (let done = 0; done < length;) {
+        const count = readSync(file.fd, into, done, length - done, offset + done);
+        if (count === 0) throw new RangeError('the file became shorter while it was read');
         done += count;
       }
     } catch (error) {
@@ -68,44 +74,61 @@ export class LaneReader {
     return openContent(this.cipher, entry, sealed, into);
   }
 
+  /** `CONTENT_NOT_FOUND`, `CONTENT_LOST`, `CONTENT_CORRUPT`. */
   readContent(id: ContentId): Uint8Array {
     const entry = this.find(contentKey(id));
-    if (entry === undefined) {
-      throw new WindlassError(`content ${id} is in no index`, { code: 'CONTENT_NOT_FOUND', retry: 'after-refresh', context: { contentId: id } });
-    }
-    const sealed = new Uint8Array(entry.packedLength);
-    this.readPack(entry.packId, entry.packOffset, entry.packedLength, sealed);
-    return this.openContent(entry, sealed);
+    if (entry === undefined) throw contentNotFound(id);
+    return this.openContent(entry, this.#readSealed(entry));
   }
 
   close(): void {
-    for (const fd of this.#fds.values()) closeSync(fd);
-    this.#fds.clear();
+    for (const { fd } of this.#files.values()) closeSync(fd);
+    this.#files.clear();
   }
 
-  #packFd(packId: BlobId): number {
-    const known = this.#fds.get(packId);
+  #readSealed(entry: IndexEntry): Uint8Array {
+    const { packId, packOffset, packedLength } = entry;
+    try {
+      // Before memory is taken for it: the length is only what an index says.
+      assertRangeInside(packId, { offset: packOffset, length: packedLength }, this.#open(packId).length);
+      const sealed = new Uint8Array(packedLength);
+      this.readPack(packId, packOffset, packedLength, sealed);
+      return sealed;
+    } catch (error) {
+      if (hasCode(error, 'BLOB_NOT_FOUND') || hasCode(error, 'BLOB_INVALID_RANGE')) throw contentLost(entry, error);
+      throw error;
+    }
+  }
+
+  #open(packId: BlobId): OpenPackFile {
+    const known = this.#files.get(packId);
     if (known !== undefined) {
-      this.#fds.delete(packId);
-      this.#fds.set(packId, known);
+      this.#files.delete(packId);
+      this.#files.set(packId, known);
       return known;
     }
+    const file = this.#openFile(packId);
+    this.#files.set(packId, file);
+    const [oldest] = this.#files;
+    if (this.#files.size > OPEN_PACKS && oldest !== undefined) {
+      closeSync(oldest[1].fd);
+      this.#files.delete(oldest[0]);
+    }
+    return file;
+  }
+
+  #openFile(packId: BlobId): OpenPackFile {
     const path = blobPath(this.#layout, packId);
-    let fd: number;
+    let fd: number | undefined;
     try {
-      fd = openSync(path, 'r');
+      fd = openSync(path, READ_FLAGS);
+      const status = fstatSync(fd);
+      if (!status.isFile()) throw blobNotFound(packId);
+      return { fd, length: status.size };
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-        throw new WindlassError(`blob ${packId} not found`, { code: 'BLOB_NOT_FOUND', context: { blobId: packId }, cause: error });
-      }
+      if (fd !== undefined) closeSync(fd);
+      if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) throw blobNotFound(packId, error);
       throw translateFileError(error, 'open', packId, path);
     }
-    this.#fds.set(packId, fd);
-    const oldest = this.#fds.keys().next().value;
-    if (this.#fds.size > OPEN_PACKS && oldest !== undefined) {
-      closeSync(this.#fds.get(oldest) ?? fd);
-      this.#fds.delete(oldest);
-    }
-    return fd;
   }
 }

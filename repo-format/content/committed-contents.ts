@@ -1,0 +1,152 @@
+// The contents that indexes know, as of the last look: found, read, and looked up anew when the index has grown old or a
+// pack has gone (repository format §9.4).
+import type { Clock } from '../../base/clock.ts';
+import { hasCode, isAbortError } from '../../base/errors.ts';
+import type { BlobId, BlobStorage } from '../blob/storage.ts';
+import type { ContentCipher } from '../crypto/content-cipher.ts';
+import { type LoadedIndexSet, loadIndexSet } from '../epoch/load-index.ts';
+import type { IndexConfig } from '../epoch/snapshot.ts';
+import { contentKey, type ContentId } from '../index/content-id.ts';
+import type { IndexEntry } from '../index/entry.ts';
+import type { IndexSet, LoadedIndex } from '../index/index-set.ts';
+import { parseIndex } from '../index/parse-index.ts';
+import { openContent } from './content-codec.ts';
+import { contentLost, contentNotFound } from './content-errors.ts';
+
+/** Kopia's own limit on the age of an index that is read from or deduplicated against. */
+export const INDEX_REFRESH_MS = 15 * 60 * 1000;
+
+export interface CommittedContentsDeps {
+  readonly storage: BlobStorage;
+  readonly cipher: ContentCipher;
+  readonly config: IndexConfig;
+  readonly clock: Clock;
+}
+
+interface OwnIndex extends LoadedIndex {
+  /** Loads that had started when it was written: a later one sees it in the storage. */
+  readonly loadsBefore: number;
+}
+
+export class CommittedContents {
+  readonly #deps: CommittedContentsDeps;
+  #loaded: LoadedIndexSet;
+  #own: OwnIndex[] = [];
+  #loadsStarted = 0;
+  #installedLoad = 0;
+  #revision = 0;
+  #refreshing: Promise<void> | undefined;
+  #listener: () => void = () => undefined;
+
+  private constructor(deps: CommittedContentsDeps, loaded: LoadedIndexSet) {
+    this.#deps = deps;
+    this.#loaded = loaded;
+  }
+
+  static async load(deps: CommittedContentsDeps, signal: AbortSignal): Promise<CommittedContents> {
+    return new CommittedContents(deps, await loadIndexSet(deps, signal));
+  }
+
+  /** `listener` is called, at once, whenever the set has been replaced. */
+  onChange(listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  get indexSet(): IndexSet {
+    return this.#loaded.indexSet;
+  }
+
+  /** Changes whenever the set may have changed. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  find(id: ContentId): IndexEntry | undefined {
+    return this.indexSet.find(contentKey(id));
+  }
+
+  /** Reads the indexes in storage anew. Never loses sight of what `add` brought meanwhile. */
+  async refresh(signal: AbortSignal): Promise<void> {
+    const load = ++this.#loadsStarted;
+    const loaded = await loadIndexSet(this.#deps, signal, this.#loaded.indexSet);
+    if (load < this.#installedLoad) return; // one that began later has come in already
+    this.#installedLoad = load;
+    this.#own = this.#own.filter((index) => index.loadsBefore >= load);
+    const listed = new Set(loaded.blobIds);
+    const unlisted = this.#own.filter((index) => !listed.has(index.blobId));
+    this.#loaded = unlisted.length === 0 ? loaded : { ...loaded, indexSet: loaded.indexSet.with(unlisted) };
+    this.#changed();
+  }
+
+  /** Refreshes when the last look is too long ago; callers who ask at once share one look. */
+  async refreshIfStale(signal: AbortSignal): Promise<void> {
+    while (this.#isStale()) {
+      const refreshing = (this.#refreshing ??= this.refresh(signal).finally(() => (this.#refreshing = undefined)));
+      try {
+        await refreshing;
+        return;
+      } catch (error) {
+        // Another caller's cancellation is not ours.
+        if (!isAbortError(error) || signal.aborted) throw error;
+      }
+    }
+  }
+
+  /** Adds index blobs that were just stored. */
+  add(blobIds: readonly BlobId[], plaintexts: readonly Uint8Array[]): void {
+    const added = blobIds.flatMap((blobId, number) => {
+      const bytes = plaintexts[number];
+      return bytes === undefined ? [] : [{ blobId, parsed: parseIndex(bytes) }];
+    });
+    const indexSet = this.indexSet.with(added);
+    const shared = indexSet.indexes.slice(-added.length);
+    if (added.length > 0) this.#own.push(...shared.map((index) => ({ ...index, loadsBefore: this.#loadsStarted })));
+    this.#loaded = { ...this.#loaded, indexSet };
+    this.#changed();
+  }
+
+  /**
+   * Reads and opens one content. `CONTENT_NOT_FOUND` when no index mentions it; `CONTENT_LOST` when its pack is gone, even
+   * for an index read anew; `CONTENT_CORRUPT`.
+   */
+  async readContent(id: ContentId, signal: AbortSignal): Promise<Uint8Array> {
+    await this.refreshIfStale(signal);
+    const entry = this.find(id);
+    if (entry === undefined) throw contentNotFound(id);
+    try {
+      return await this.#readEntry(entry, signal);
+    } catch (error) {
+      if (!hasCode(error, 'CONTENT_LOST')) throw error;
+      // Maintenance may have moved it to another pack.
+      await this.refresh(signal);
+      const again = this.find(id);
+      if (again === undefined) throw contentNotFound(id);
+      if (again.packId === entry.packId && again.packOffset === entry.packOffset) throw error;
+      return await this.#readEntry(again, signal);
+    }
+  }
+
+  async #readEntry(entry: IndexEntry, signal: AbortSignal): Promise<Uint8Array> {
+    const { cipher, storage } = this.#deps;
+    const range = { offset: entry.packOffset, length: entry.packedLength };
+    let sealed: Uint8Array;
+    try {
+      sealed = await storage.getBlob(entry.packId, range, signal);
+    } catch (error) {
+      if (hasCode(error, 'BLOB_NOT_FOUND') || hasCode(error, 'BLOB_INVALID_RANGE')) throw contentLost(entry, error);
+      throw error;
+    }
+    return openContent(cipher, entry, sealed);
+  }
+
+  #isStale(): boolean {
+    const ageMs = this.#deps.clock.nowMs() - this.#loaded.loadedAtMs;
+    // A clock that was set back tells nothing about the age.
+    return ageMs < 0 || ageMs > INDEX_REFRESH_MS;
+  }
+
+  #changed(): void {
+    this.#revision++;
+    this.#listener();
+  }
+}
