@@ -23,6 +23,7 @@ import { FileStore } from './file-store.ts';
 import type { FileJob, FileResult, FromLane, LaneInit, LaneJob, LaneResult, ToLane } from './lane-protocol.ts';
 import { LaneSink } from './lane-sink.ts';
 import { LaneProgress } from './progress.ts';
+import { closeAll, SubtreeBackup } from './subtree-backup.ts';
 
 class Lane {
   readonly #init: LaneInit;
@@ -33,7 +34,7 @@ class Lane {
   /** One for each splitter that policies ask for, which is one in almost every tree. */
   readonly #stores = new Map<string, { readonly files: FileStore; readonly sink: LaneSink }>();
   readonly #isStopped = (): boolean => Atomics.load(this.#control, 0) !== 0;
-  readonly #directories: DirectoryBackup;
+  readonly #subtrees: SubtreeBackup;
   readonly #progress: LaneProgress;
   readonly #hintLog: HintLog | undefined;
   readonly #listed = new StatRecord();
@@ -54,7 +55,7 @@ class Lane {
     const { options } = init;
     const { sink } = this.#storeOf(init.policies[0]?.splitterName ?? options.splitterName);
     this.#hintLog = init.keepHints ? new HintLog() : undefined;
-    this.#directories = new DirectoryBackup(options, {
+    const directories = new DirectoryBackup(options, {
       sink,
       hints: init.hints === undefined ? undefined : new HintTable(init.hints),
       hintLog: this.#hintLog,
@@ -67,6 +68,12 @@ class Lane {
       indexSet: () => this.#reader.indexSet,
       warn: () => undefined,
       roll: () => Math.random() * 100,
+    });
+    this.#subtrees = new SubtreeBackup({
+      directories,
+      sink,
+      metadataCompressorOf: (number) => policyOf(init.policies, number).metadataCompressor,
+      now: () => systemClock.monotonicMs(),
     });
   }
 
@@ -125,10 +132,14 @@ class Lane {
   #run(jobs: readonly LaneJob[]): LaneResult[] {
     const results: LaneResult[] = [];
     try {
-      for (const job of jobs) results.push(job.kind === 'directory' ? this.#directories.run(job) : this.#file(job));
+      for (const job of jobs) results.push(job.kind === 'directory' ? this.#subtrees.run(job) : this.#file(job));
       return results;
     } catch (error) {
-      for (const result of results) if (result.kind === 'directory' && result.open !== undefined) close(result.open.fd);
+      for (const result of results) {
+        if (result.kind !== 'directory' || result.open === undefined) continue;
+        closeAll(result.open.openChildren);
+        close(result.open.fd);
+      }
       throw error;
     }
   }

@@ -226,6 +226,7 @@ export class DirectoryBackup {
     progress.directory();
     progress.cachedDirectory(files, summary.size);
     const nothing = {
+      directories: 1,
       readFiles: 0,
       storedFiles: 0,
       excludedFiles: 0,
@@ -233,6 +234,7 @@ export class DirectoryBackup {
       excludedBytes: 0,
       changed: 0,
       vanished: [],
+      vanishedBelow: 0,
       rereads: 0,
     };
     return {
@@ -240,7 +242,9 @@ export class DirectoryBackup {
       id: job.id,
       facts: factsOf(this.#self),
       failed: [],
+      failedBelow: [],
       changedPaths: [],
+      vanishedPathsBelow: [],
       counts: { ...nothing, files: summary.files, cachedFiles: files, bytes: summary.size },
       done: primary,
       open: undefined,
@@ -316,7 +320,10 @@ export class DirectoryBackup {
       facts,
       failed: work.failed,
       changedPaths: work.changedPaths,
+      failedBelow: [],
+      vanishedPathsBelow: [],
       counts: {
+        directories: 1,
         files: work.files,
         cachedFiles: work.cachedFiles,
         readFiles: work.readFiles,
@@ -327,6 +334,7 @@ export class DirectoryBackup {
         excludedBytes: work.excludedBytes,
         changed: work.changedPaths.length,
         vanished: work.vanished,
+        vanishedBelow: 0,
         rereads: work.rereads,
       },
       done,
@@ -341,6 +349,8 @@ export class DirectoryBackup {
             summary: partial,
             xattrs,
             ignore: work.levels,
+            finishedChildren: [],
+            openChildren: [],
           },
     };
   }

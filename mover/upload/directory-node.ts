@@ -25,15 +25,7 @@ import {
   PolicyNode,
 } from '../../repo-format/index.ts';
 import type { IgnorePolicy } from '../source/ignore-rules.ts';
-import type { DirectoryCounts, EntryFacts, FailedPath, IgnoreLevel } from './lane-protocol.ts';
-
-export interface ChildEntry {
-  readonly name: string;
-  readonly text: string;
-  readonly summary: DirectorySummary;
-  readonly mtimeSeconds: number;
-  readonly mtimeNanos: number;
-}
+import type { DirectoryCounts, EntryFacts, FailedPath, FinishedChild, IgnoreLevel } from './lane-protocol.ts';
 
 interface LateFile {
   readonly position: number;
@@ -81,7 +73,7 @@ export class DirectoryNode {
   readonly vanished: string[] = [];
   changed = 0;
   vanishedBelow = 0;
-  readonly #children: ChildEntry[] = [];
+  readonly #children: FinishedChild[] = [];
   readonly #lateFiles: LateFile[] = [];
 
   constructor(parent: DirectoryNode | undefined, name: string, nameBytes: Uint8Array | undefined, path: string) {
@@ -144,16 +136,27 @@ export class DirectoryNode {
   addCounts(counts: DirectoryCounts): void {
     this.changed += counts.changed;
     this.vanished.push(...counts.vanished);
+    this.vanishedBelow += counts.vanishedBelow;
+  }
+
+  /** Finished sub-directories so far. */
+  get children(): readonly FinishedChild[] {
+    return this.#children;
+  }
+
+  /** Adds a finished sub-directory; `changed` and `vanished` count over all of it. */
+  addChild(child: FinishedChild, changed = 0, vanished = 0): void {
+    this.changed += changed;
+    this.vanishedBelow += vanished;
+    this.#children.push(child);
   }
 
   addDirectory(child: DirectoryNode, finished: FinishedDirectory): void {
-    this.changed += child.changed;
-    this.vanishedBelow += child.vanishedBelow + child.vanished.length;
-    this.#children.push(child.asEntry(finished));
+    this.addChild(child.asEntry(finished), child.changed, child.vanishedBelow + child.vanished.length);
   }
 
   /** This directory's entry in its parent. */
-  asEntry({ facts, summary, objectId }: FinishedDirectory): ChildEntry {
+  asEntry({ facts, summary, objectId }: FinishedDirectory): FinishedChild {
     const { name, nameBytes } = this;
     const isStandIn = nameBytes !== undefined && Buffer.compare(Buffer.from(name), nameBytes) !== 0;
     return {
@@ -184,7 +187,7 @@ export class DirectoryNode {
    * The directory object's plaintext and summary, from all that is known so far.
    * @param also entries of children that are not finished themselves, for a checkpoint
    */
-  encode(incomplete?: string, also: readonly ChildEntry[] = []): { bytes: Uint8Array; summary: DirectorySummary } {
+  encode(incomplete?: string, also: readonly FinishedChild[] = []): { bytes: Uint8Array; summary: DirectorySummary } {
     const { facts } = this;
     const mtimeSeconds = facts?.mtimeSeconds ?? 0;
     const mtimeNanos = facts?.mtimeNanos ?? 0;

@@ -97,6 +97,9 @@ export interface DirectoryJob {
   readonly ownIgnore: IgnorePolicy | undefined;
   /** Into the lane's table of policies. */
   readonly policyNumber: number;
+  /** How long the lane may go on with what is below, and whether it may at all (policies of sub-paths forbid it). */
+  readonly sliceMs: number;
+  readonly mayDescend: boolean;
 }
 
 export interface FileJob {
@@ -152,8 +155,9 @@ export interface Subdirectory {
   readonly primary: PreviousObject | undefined;
 }
 
-/** Counters of one directory without what is below it. */
+/** Counters of one directory and of those below it that the lane has finished. */
 export interface DirectoryCounts {
+  readonly directories: number;
   readonly files: number;
   readonly cachedFiles: number;
   /** Regular files that were opened, and those of them that were stored. */
@@ -164,7 +168,9 @@ export interface DirectoryCounts {
   readonly excludedDirs: number;
   readonly excludedBytes: number;
   readonly changed: number;
+  /** Names in the directory itself, and how many below it. */
   readonly vanished: readonly string[];
+  readonly vanishedBelow: number;
   readonly rereads: number;
 }
 
@@ -172,11 +178,15 @@ export interface DirectoryResult {
   readonly kind: 'directory';
   readonly id: number;
   readonly facts: EntryFacts;
+  /** In the directory itself; they belong into its summary. */
   readonly failed: readonly FailedPath[];
+  /** In finished directories below; they are in the summaries of those. */
+  readonly failedBelow: readonly FailedPath[];
   readonly counts: DirectoryCounts;
   /** Paths of files that kept changing. */
   readonly changedPaths: readonly string[];
-  /** Set when the directory object is written already: it has neither sub-directories nor large files. */
+  readonly vanishedPathsBelow: readonly string[];
+  /** Set when the directory object is written already: nothing below it is left to others. */
   readonly done: { readonly objectId: string; readonly summary: DirectorySummary } | undefined;
   /** Otherwise what the main thread needs to write it. */
   readonly open: OpenDirectory | undefined;
@@ -194,6 +204,23 @@ export interface OpenDirectory {
   readonly xattrs: EntryExtra['xattrs'];
   /** What this directory adds to the rules of those below it. */
   readonly ignore: readonly IgnoreLevel[];
+  /** Entries of sub-directories that the lane has finished, and those it has begun. */
+  readonly finishedChildren: readonly FinishedChild[];
+  readonly openChildren: readonly OpenChild[];
+}
+
+/** A finished sub-directory as its parent lists it. */
+export interface FinishedChild {
+  readonly name: string;
+  readonly text: string;
+  readonly summary: DirectorySummary;
+  readonly mtimeSeconds: number;
+  readonly mtimeNanos: number;
+}
+
+export interface OpenChild {
+  readonly subdirectory: Subdirectory;
+  readonly result: DirectoryResult;
 }
 
 export interface FileResult {

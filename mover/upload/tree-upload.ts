@@ -32,6 +32,7 @@ import type {
   LaneResult,
   LargeFile,
   PreviousObject,
+  Subdirectory,
 } from './lane-protocol.ts';
 
 export interface TreeRoot {
@@ -89,6 +90,10 @@ export interface TreeTotals {
 const MAX_NAMED_PATHS = 1000;
 /** Directories in one message: small trees stay spread over the lanes, large ones cost few messages. */
 const MAX_BATCH = 32;
+
+/** How long a lane goes on below a directory before it comes back for more. */
+const SHORT_SLICE_MS = 3;
+const LONG_SLICE_MS = 20;
 
 interface DirectoryTask {
   readonly node: DirectoryNode;
@@ -221,7 +226,7 @@ export class TreeUpload {
     if (parent === undefined || nameBytes === undefined) {
       this.#inFlight.set(id, { kind: 'directory', task });
       const { ownIgnore } = node;
-      const nothingAbove = { name: undefined, mountPath: '', parentDevice: 0, ignore: [] };
+      const nothingAbove = { name: undefined, mountPath: '', parentDevice: 0, ignore: [], ...this.#slice(node) };
       return {
         kind: 'directory',
         id,
@@ -255,7 +260,14 @@ export class TreeUpload {
       ignore: parent.ignore,
       ownIgnore: node.ownIgnore,
       policyNumber: this.#policyNumber(node),
+      ...this.#slice(node),
     };
+  }
+
+  /** Short turns while there is little to hand out, so that no lane waits for another one's sub-tree. */
+  #slice(node: DirectoryNode): { sliceMs: number; mayDescend: boolean } {
+    const isPlenty = this.#directories.length > this.#options.lanes * 4;
+    return { sliceMs: isPlenty ? LONG_SLICE_MS : SHORT_SLICE_MS, mayDescend: node.policies.isLeaf };
   }
 
   #policyNumber(node: DirectoryNode): number {
@@ -339,11 +351,15 @@ export class TreeUpload {
       this.#onDirectoryFailure(node, result);
       return;
     }
-    this.totals.directories++;
+    this.#apply(node, result);
+  }
+
+  /** Takes over what a lane knows of a directory, and of those below it that it has begun. */
+  #apply(node: DirectoryNode, result: DirectoryResult): void {
     this.#count(node, result);
     node.facts = result.facts;
     node.addCounts(result.counts);
-    for (const failed of result.failed) this.#reportError(failed);
+    for (const failed of [...result.failed, ...result.failedBelow]) this.#reportError(failed);
     if (result.done !== undefined) {
       const { objectId, summary } = result.done;
       this.#finished(node, { objectId: objectId as ObjectId, summary, facts: result.facts });
@@ -357,7 +373,8 @@ export class TreeUpload {
     node.ignore = open.ignore;
     node.otherTexts = [...open.otherTexts];
     node.ownSummary = open.summary;
-    node.pending = open.subdirectories.length + open.largeFiles.length;
+    for (const child of open.finishedChildren) node.addChild(child);
+    node.pending = open.subdirectories.length + open.largeFiles.length + open.openChildren.length;
     node.unopened = open.subdirectories.length;
     if (node === this.#rootNode) node.closeFd();
     node.fd = open.fd;
@@ -368,16 +385,26 @@ export class TreeUpload {
     for (let i = open.subdirectories.length - 1; i >= 0; i--) {
       const sub = open.subdirectories[i];
       if (sub === undefined) continue;
-      const child = new DirectoryNode(node, sub.name, sub.nameBytes, node.pathOf(sub.name));
-      child.policies = node.policies.child(sub.name);
-      const isOwnPolicy = child.policies.policy !== node.policies.policy;
-      child.ownIgnore = isOwnPolicy ? ignorePolicyOf(child.policies.policy, this.#oneFileSystem) : undefined;
-      this.#directories.push({ node: child, previous: sub.previous, primary: sub.primary });
+      this.#directories.push({ node: this.#childNode(node, sub), previous: sub.previous, primary: sub.primary });
     }
+    if (node.unopened === 0 && node !== this.#rootNode) {
+      node.closeFd();
+      this.#open.delete(node);
+    }
+    for (const { subdirectory, result: begun } of open.openChildren) this.#apply(this.#childNode(node, subdirectory), begun);
   }
 
-  #count(node: DirectoryNode, { counts, changedPaths }: DirectoryResult): void {
+  #childNode(node: DirectoryNode, sub: Subdirectory): DirectoryNode {
+    const child = new DirectoryNode(node, sub.name, sub.nameBytes, node.pathOf(sub.name));
+    child.policies = node.policies.child(sub.name);
+    const isOwnPolicy = child.policies.policy !== node.policies.policy;
+    child.ownIgnore = isOwnPolicy ? ignorePolicyOf(child.policies.policy, this.#oneFileSystem) : undefined;
+    return child;
+  }
+
+  #count(node: DirectoryNode, { counts, changedPaths, vanishedPathsBelow }: DirectoryResult): void {
     const { totals } = this;
+    totals.directories += counts.directories;
     totals.files += counts.files;
     totals.cachedFiles += counts.cachedFiles;
     totals.readFiles += counts.readFiles;
@@ -387,10 +414,11 @@ export class TreeUpload {
     totals.excludedDirs += counts.excludedDirs;
     totals.excludedBytes += counts.excludedBytes;
     totals.changed += counts.changed;
-    totals.vanished += counts.vanished.length;
+    totals.vanished += counts.vanished.length + counts.vanishedBelow;
     totals.rereads += counts.rereads;
     name(totals.changedPaths, changedPaths);
     for (const path of counts.vanished) name(totals.vanishedPaths, [node.pathOf(path)]);
+    name(totals.vanishedPaths, vanishedPathsBelow);
     this.#checkLimit();
   }
 

@@ -16,6 +16,11 @@ export class PolicyNode {
     this.policy = policy;
   }
 
+  /** True when nothing is stored for anything below. */
+  get isLeaf(): boolean {
+    return this.#children.size === 0;
+  }
+
   /** The node of an entry called `name`: its own, or this one when nothing is stored for it or below it. */
   child(name: string): PolicyNode {
     const child = this.#children.get(name);
