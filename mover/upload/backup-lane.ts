@@ -14,6 +14,7 @@ import {
   NewContents,
   ObjectWriter,
   readObjectSync,
+  type Splitter,
 } from '../../repo-format/index.ts';
 import { close, errnoName, StatRecord } from '../posix/libc.ts';
 import { DirectoryBackup, LaneStopped, policyOf } from './directory-backup.ts';
@@ -32,7 +33,7 @@ class Lane {
   readonly #reader: LaneReader;
   readonly #writer: ContentWriter;
   /** One for each splitter that policies ask for, which is one in almost every tree. */
-  readonly #stores = new Map<string, { readonly files: FileStore; readonly sink: LaneSink }>();
+  readonly #stores = new Map<string, FileStore>();
   readonly #isStopped = (): boolean => Atomics.load(this.#control, 0) !== 0;
   readonly #subtrees: SubtreeBackup;
   readonly #progress: LaneProgress;
@@ -53,7 +54,8 @@ class Lane {
     );
     this.#writer.setSession(init.sessionId);
     const { options } = init;
-    const { sink } = this.#storeOf(init.policies[0]?.splitterName ?? options.splitterName);
+    // Directories need no splitter's window; the first file that is read makes one.
+    const sink = this.#newSink(undefined);
     this.#hintLog = init.keepHints ? new HintLog() : undefined;
     const directories = new DirectoryBackup(options, {
       sink,
@@ -61,7 +63,7 @@ class Lane {
       hintLog: this.#hintLog,
       nowMs: () => systemClock.nowMs(),
       policies: init.policies,
-      filesFor: (policy) => this.#storeOf(policy.splitterName).files,
+      filesFor: (policy) => this.#storeOf(policy.splitterName),
       progress: this.#progress,
       isStopped: this.#isStopped,
       readObject: (id) => readObjectSync((content) => this.#reader.readContent(content), id),
@@ -77,18 +79,19 @@ class Lane {
     });
   }
 
-  #storeOf(splitterName: string): { readonly files: FileStore; readonly sink: LaneSink } {
+  #newSink(splitter: Splitter | undefined): LaneSink {
+    const { options, writer } = this.#init;
+    const supportsContentCompression = writer.indexVersion >= 2;
+    return new LaneSink(this.#writer, splitter, { splitterName: options.splitterName, supportsContentCompression });
+  }
+
+  #storeOf(splitterName: string): FileStore {
     const present = this.#stores.get(splitterName);
     if (present !== undefined) return present;
-    const { options, writer } = this.#init;
+    const { options } = this.#init;
     const splitter = createSplitter(splitterName, options.readBytes);
-    const supportsContentCompression = writer.indexVersion >= 2;
-    const sink = new LaneSink(this.#writer, splitter, {
-      splitterName: options.splitterName,
-      supportsContentCompression,
-    });
-    const deps = { writer: new ObjectWriter(sink, splitter), progress: this.#progress, isStopped: this.#isStopped };
-    const store = { files: new FileStore(options, deps), sink };
+    const writer = new ObjectWriter(this.#newSink(splitter), splitter);
+    const store = new FileStore(options, { writer, progress: this.#progress, isStopped: this.#isStopped });
     this.#stores.set(splitterName, store);
     return store;
   }
@@ -148,14 +151,21 @@ class Lane {
     const { facts } = job;
     const listed = Object.assign(this.#listed, {
       mode: facts.mode,
+      uid: facts.uid,
+      gid: facts.gid,
       size: facts.size,
+      blocks: facts.blocks,
+      mtimeSeconds: facts.mtimeSeconds,
+      mtimeNanoseconds: facts.mtimeNanos,
+      ctimeSeconds: facts.ctimeSeconds,
+      ctimeNanoseconds: facts.ctimeNanos,
       dev: facts.dev,
       ino: facts.ino,
       inoHigh: Math.floor(facts.ino / 2 ** 32),
       inoLow: facts.ino >>> 0,
     });
     const policy = policyOf(this.#init.policies, job.policyNumber);
-    const { files } = this.#storeOf(policy.splitterName);
+    const files = this.#storeOf(policy.splitterName);
     const outcome = files.store({
       directoryFd: job.directoryFd,
       name: job.name,

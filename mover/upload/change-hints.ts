@@ -178,12 +178,19 @@ export function loadHints(path: string, identity: HintsIdentity): HintTable | un
       if (count === 0) return undefined;
       done += count;
     }
-    return new HintTable(memory);
+    // A look-up ends at an empty slot: damage must not have filled them.
+    return isHalfEmpty(new Uint32Array(memory)) ? new HintTable(memory) : undefined;
   } catch {
     return undefined; // damaged: as good as none
   } finally {
     closeSync(fd);
   }
+}
+
+function isHalfEmpty(words: Uint32Array): boolean {
+  let empty = 0;
+  for (let at = 1; at < words.length; at += 2) if (words[at] === 0) empty++;
+  return empty >= words.length / 4;
 }
 
 /** Writes the table of this run in place of the last one's, atomically. Throws system errors. */

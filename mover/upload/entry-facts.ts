@@ -8,6 +8,7 @@ export function factsOf(stat: StatRecord): EntryFacts {
     uid: stat.uid,
     gid: stat.gid,
     size: stat.size,
+    blocks: stat.blocks,
     mtimeSeconds: stat.mtimeSeconds,
     mtimeNanos: stat.mtimeNanoseconds,
     ctimeSeconds: stat.ctimeSeconds,

@@ -54,6 +54,8 @@ export interface EntryFacts {
   readonly uid: number;
   readonly gid: number;
   readonly size: number;
+  /** Of 512 bytes. */
+  readonly blocks: number;
   readonly mtimeSeconds: number;
   readonly mtimeNanos: number;
   readonly ctimeSeconds: number;
