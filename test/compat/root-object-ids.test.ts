@@ -25,11 +25,13 @@ for (const name of kopiaAlgorithmNames()) {
     const target = join(folder, 'src');
     await restoreSnapshot(repository, { manifest, subPath: '', target }, deps, t.signal);
     const { source } = manifest;
-    for (const parent of ['none', 'auto'] as const) {
+    // Version 1 compresses below the content hash, so ids there depend on the compressor's own bytes: kept files keep theirs.
+    const parents = repository.format.config.version === 1 ? (['auto'] as const) : (['none', 'auto'] as const);
+    for (const parent of parents) {
       const options = { path: target, source, parent };
-      const again = await backupTree(repository, options, { ...deps, stateDirectory: undefined }, t.signal);
+      const again = await backupTree(repository, options, deps, t.signal);
       assert.equal(again.manifest.rootEntry?.objectId, manifest.rootEntry.objectId, `parent ${parent}`);
-      assert.equal(again.newContents, 0, `parent ${parent}: nothing was new`);
+      assert.equal(again.newContents, 1, `parent ${parent}: nothing was new but the manifest`);
     }
   });
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 
 import { hasCode, WindlassError } from '../../base/errors.ts';
 import { Engine } from '../harness/engine.ts';
@@ -17,17 +17,18 @@ import { Witness } from './witness.ts';
 
 const MIB = 1 << 20;
 
-function mountSmallDisk(t: TestContext, path: string, sizeMiB: number): boolean {
+function mountSmallDisk(path: string, sizeMiB: number): boolean {
   mkdirSync(path);
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeMiB}m`, 'tmpfs', path]).status !== 0) return false;
-  t.after(() => spawnSync('umount', [path]));
-  return true;
+  return spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeMiB}m`, 'tmpfs', path]).status === 0;
 }
 
 test('a real full disk', async (t) => {
+  let disk: string | undefined;
+  // Hooks run in the order they are registered: the mount goes before the folder that holds it.
+  t.after(() => disk !== undefined && spawnSync('umount', [disk]));
   const folder = memoryFolder(t, 'full');
-  const disk = join(folder, 'disk');
-  if (!mountSmallDisk(t, disk, 16)) return t.skip('a small file system cannot be mounted here (needs root)');
+  disk = join(folder, 'disk');
+  if (!mountSmallDisk(disk, 16)) return t.skip('a small file system cannot be mounted here (needs root)');
   const repository = join(disk, 'repository');
   const windlass = new WindlassClient({ repository, cacheFolder: join(folder, 'cache'), password: 'full-disk' });
   await windlass.ok('repository', 'create');

@@ -92,12 +92,7 @@ export class Engine {
     more: { readonly source?: SnapshotSource; readonly parallel?: number; readonly compression?: string } = {},
   ): Promise<BackupResult> {
     return this.use((repository) =>
-      backupTree(
-        repository,
-        { path: tree, source: ENGINE_SOURCE, ...more },
-        { ...this.#deps(), stateDirectory: this.cacheFolder },
-        this.#signal,
-      ),
+      backupTree(repository, { path: tree, source: ENGINE_SOURCE, ...more }, this.#deps(), this.#signal),
     );
   }
 
@@ -123,7 +118,7 @@ export class Engine {
     return this.use(async (repository) => {
       const manifests = await listSnapshots(repository.manifests, {}, this.#signal);
       const report = await verifySnapshots(repository, { manifests, percent: 100 }, this.#deps(), this.#signal);
-      if (report.errors.length > 0) throw new Error(`verification: ${JSON.stringify(report.errors.slice(0, 5))}`);
+      if (report.failureCount > 0) throw new Error(`verification: ${JSON.stringify(report.failures.slice(0, 5))}`);
     });
   }
 
