@@ -25,6 +25,7 @@ import type { FileJob, FileResult, FromLane, LaneInit, LaneJob, LaneResult, ToLa
 import { LaneSink } from './lane-sink.ts';
 import { LaneProgress } from './progress.ts';
 import { closeAll, SubtreeBackup } from './subtree-backup.ts';
+import { UnchangedWalk } from './unchanged-walk.ts';
 
 class Lane {
   readonly #init: LaneInit;
@@ -57,9 +58,10 @@ class Lane {
     // Directories need no splitter's window; the first file that is read makes one.
     const sink = this.#newSink(undefined);
     this.#hintLog = init.keepHints ? new HintLog() : undefined;
+    const hints = init.hints === undefined ? undefined : new HintTable(init.hints);
     const directories = new DirectoryBackup(options, {
       sink,
-      hints: init.hints === undefined ? undefined : new HintTable(init.hints),
+      hints,
       hintLog: this.#hintLog,
       nowMs: () => systemClock.nowMs(),
       policies: init.policies,
@@ -71,8 +73,11 @@ class Lane {
       warn: () => undefined,
       roll: () => Math.random() * 100,
     });
+    const isOver = (): boolean => this.#isStopped() || this.#subtrees.isOver();
+    const walkDeps = { hintLog: this.#hintLog, nowMs: () => systemClock.nowMs(), isOver };
     this.#subtrees = new SubtreeBackup({
       directories,
+      unchanged: hints === undefined ? undefined : new UnchangedWalk({ hints, ...walkDeps }),
       sink,
       metadataCompressorOf: (number) => policyOf(init.policies, number).metadataCompressor,
       now: () => systemClock.monotonicMs(),

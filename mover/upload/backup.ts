@@ -31,7 +31,7 @@ import type { IgnorePolicy } from '../source/ignore-rules.ts';
 import { applyRetention } from './apply-retention.ts';
 import { type HintTable, loadHints, storeHints } from './change-hints.ts';
 import type { FinishedDirectory } from './directory-node.ts';
-import { PolicyTable } from './directory-policy.ts';
+import { PolicyTable, requireCompressor } from './directory-policy.ts';
 import { LanePool } from './lane-pool.ts';
 import type { FailedPath, LaneInit, LaneOptions, PreviousObject } from './lane-protocol.ts';
 import { MainSink } from './main-sink.ts';
@@ -131,6 +131,7 @@ export async function backupTree(
   signal: AbortSignal,
 ): Promise<BackupResult> {
   signal.throwIfAborted();
+  requireCompressor(options.compression);
   const policies = await loadPolicyTree(repository.manifests, options.source, signal);
   const previous = await previousSnapshots(repository, options, signal);
   const run = new BackupRun(repository, options, deps, policies, previous);

@@ -1,6 +1,6 @@
 // What a lane does with one directory: list it, decide for each entry whether the previous snapshot's object still serves
 // (snapshots §5.3), store what does not, and write the directory object itself when nothing below it is left to others.
-import { WindlassError } from '../../base/errors.ts';
+import { hasCode, WindlassError } from '../../base/errors.ts';
 import {
   type ComparedStat,
   compressorForFile,
@@ -199,8 +199,6 @@ export class DirectoryBackup {
       const withFingerprints = this.#deps.hints !== undefined || this.#deps.hintLog !== undefined;
       const errno = this.#listing.scan(opened, { seed, withFingerprints, nowMs: this.#deps.nowMs() });
       if (errno !== 0) return this.#failure(job, errno, 'getdents');
-      const unchanged = this.#unchanged(job, seed);
-      if (unchanged !== undefined) return unchanged;
       this.#listing.materialize();
       const result = this.#process(job, opened, seed);
       keep = result.open !== undefined;
@@ -210,45 +208,45 @@ export class DirectoryBackup {
     }
   }
 
-  /** The result for a directory that the previous run saw exactly so: its object serves again, nothing in it is read. */
-  #unchanged(job: DirectoryJob, seed: number): DirectoryResult | undefined {
-    const { hints, hintLog, progress } = this.#deps;
-    const { primary } = job;
-    if (hints === undefined || primary === undefined || !this.#listing.isSteady) return undefined;
-    if (job.ignore.length > 0 || job.ownIgnore !== undefined || this.#options.forceHashPercent > 0) return undefined;
-    if (this.#policyOf(job).ignoreCacheDirs) return undefined;
-    directoryFingerprint(seed, this.#listing.count, this.#listing.fingerprint, this.#self, this.#fingerprint);
-    if (!hints.has(this.#fingerprint) || !this.#isStored(primary.objectId as ObjectId)) return undefined;
-    hintLog?.add(this.#fingerprint);
-    if (hintLog !== undefined) for (const entry of this.#listing.scanned()) hintLog.add(entry.fingerprint);
+  /** The result for a directory of which nothing changed, nor anything below it: its object serves again. */
+  unchanged(job: DirectoryJob, primary: PreviousObject, facts: EntryFacts): DirectoryResult {
     const { summary } = primary;
     const files = summary.files + summary.symlinks;
-    progress.directory();
-    progress.cachedDirectory(files, summary.size);
-    const nothing = {
-      directories: 1,
-      readFiles: 0,
-      storedFiles: 0,
-      excludedFiles: 0,
-      excludedDirs: 0,
-      excludedBytes: 0,
-      changed: 0,
-      vanished: [],
-      vanishedBelow: 0,
-      rereads: 0,
-    };
+    this.#deps.progress.cachedTree(files, summary.dirs, summary.size);
     return {
       kind: 'directory',
       id: job.id,
-      facts: factsOf(this.#self),
+      facts,
       failed: [],
       failedBelow: [],
       changedPaths: [],
       vanishedPathsBelow: [],
-      counts: { ...nothing, files: summary.files, cachedFiles: files, bytes: summary.size },
+      counts: {
+        directories: summary.dirs,
+        files: summary.files,
+        cachedFiles: files,
+        readFiles: 0,
+        storedFiles: 0,
+        bytes: summary.size,
+        excludedFiles: 0,
+        excludedDirs: 0,
+        excludedBytes: 0,
+        changed: 0,
+        vanished: [],
+        vanishedBelow: 0,
+        rereads: 0,
+      },
       done: primary,
       open: undefined,
     };
+  }
+
+  /** Whether the object of an earlier snapshot may serve for a whole sub-tree, if nothing in it has changed. */
+  canKeep(job: DirectoryJob, primary: PreviousObject): boolean {
+    const { numFailed, numIgnoredErrors, incomplete } = primary.summary;
+    if (numFailed > 0 || numIgnoredErrors !== undefined || incomplete !== undefined) return false;
+    if (job.ignore.length > 0 || job.ownIgnore !== undefined || this.#options.forceHashPercent > 0) return false;
+    return !this.#policyOf(job).ignoreCacheDirs && this.#isStored(primary.objectId as ObjectId);
   }
 
   /** Remembers the directory as a whole, when nothing about it is in doubt. */
@@ -312,7 +310,7 @@ export class DirectoryBackup {
     this.#deps.progress.directory();
     const isDone = work.subdirectories.length === 0 && work.largeFiles.length === 0;
     const done = isDone ? this.#finish(work, facts, xattrs) : undefined;
-    if (isDone) this.#rememberDirectory(work);
+    this.#rememberDirectory(work);
     const partial = work.files + work.links > 0 ? work.summary.build(0, 0) : new SummaryBuilder().build(0, 0);
     return {
       kind: 'directory',
@@ -429,18 +427,32 @@ export class DirectoryBackup {
     if (job.ignore.length === 0 && job.ownIgnore === undefined) return;
     let scope = IgnoreScope.none();
     for (const level of job.ignore) scope = scope.enter(level.directory, level.policy, level.dotFileTexts);
+    const directory = job.path === '.' ? '' : job.path;
     const texts: string[] = [];
     for (const name of scope.dotFilesOf(job.ownIgnore)) {
       const text = readSmallFile(fd, name, MAX_DOT_FILE_BYTES);
-      if (text !== undefined) texts.push(Buffer.from(text).toString('utf8'));
+      if (text !== undefined && this.#isReadable(work, name, text)) texts.push(Buffer.from(text).toString('utf8'));
     }
-    const directory = job.path === '.' ? '' : job.path;
     scope = scope.enter(directory, job.ownIgnore, texts);
     work.levels =
       texts.length === 0 && job.ownIgnore === undefined
         ? job.ignore
         : [...job.ignore, { directory, policy: job.ownIgnore, dotFileTexts: texts }];
     if (!scope.isEmpty) work.scope = scope;
+  }
+
+  /** Rules that cannot be read leave nothing out, and are listed as a failure of their file. */
+  #isReadable(work: Work, name: string, rules: Uint8Array): boolean {
+    try {
+      IgnoreScope.none().enter('', undefined, [Buffer.from(rules).toString('utf8')]);
+      return true;
+    } catch (error) {
+      if (!hasCode(error, 'IGNORE_PATTERN_INVALID')) throw error;
+      const { message, code } = error as WindlassError;
+      work.failed.push({ path: work.pathOf(name), code, message, isIgnored: work.policy.ignoreFileErrors });
+      this.#deps.progress.error();
+      return false;
+    }
   }
 
   #isCacheFolder({ policy, fd }: Work): boolean {

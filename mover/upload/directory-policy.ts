@@ -1,6 +1,13 @@
 // What stored policies say about the files of one directory, as lanes need it. There are few different policies in a tree
 // and many directories: lanes get all of them at the start, and each job carries a number.
-import { type CompressionPolicy, metadataCompressor, type Policy, type PolicyNode } from '../../repo-format/index.ts';
+import { WindlassError } from '../../base/errors.ts';
+import {
+  COMPRESSORS,
+  type CompressionPolicy,
+  metadataCompressor,
+  type Policy,
+  type PolicyNode,
+} from '../../repo-format/index.ts';
 
 export interface DirectoryPolicy {
   readonly compression: CompressionPolicy;
@@ -22,6 +29,16 @@ export interface PolicyTableOptions {
   readonly defaultSplitter: string;
   /** Overrides every policy's compressor. */
   readonly compression: string | undefined;
+}
+
+/** `FORMAT_UNSUPPORTED` for a compressor that does not exist or is only read. */
+export function requireCompressor(name: string | undefined): void {
+  if (name === undefined || name === 'none' || name === '') return;
+  if (COMPRESSORS.some((known) => known.name === name && known.writable)) return;
+  throw new WindlassError(`there is no compressor ${name} to write with`, {
+    code: 'FORMAT_UNSUPPORTED',
+    context: { compressor: name },
+  });
 }
 
 /** All policies of a tree of them, numbered. */

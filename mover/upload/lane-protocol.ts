@@ -102,6 +102,8 @@ export interface DirectoryJob {
   /** How long the lane may go on with what is below, and whether it may at all (policies of sub-paths forbid it). */
   readonly sliceMs: number;
   readonly mayDescend: boolean;
+  /** About how many open directories the lane may hand back. */
+  readonly maxOpen: number;
 }
 
 export interface FileJob {

@@ -75,6 +75,20 @@ export class Listing {
     }
   }
 
+  /** Names of the sub-directories; undefined when one of them is not UTF-8. Must be called before anything else is listed. */
+  directoryNames(): string[] | undefined {
+    const { bytes } = this.#reader;
+    const names: string[] = [];
+    for (let i = 0; i < this.#count; i++) {
+      const entry = this.#pool[i];
+      if (entry === undefined || !entry.stat.isDirectory) continue;
+      const name = i < this.#named ? entry.name : decodeName(bytes, entry.nameStart, entry.nameEnd);
+      if (name === undefined || name === '') return undefined;
+      names.push(name);
+    }
+    return names;
+  }
+
   /** Reads all of an open directory. 0, or the errno of the listing itself. HOT. */
   scan(fd: number, options: ScanOptions): number {
     this.#count = 0;

@@ -46,10 +46,11 @@ export class LaneProgress {
     this.#row[3] = (this.#row[3] ?? 0) + bytes;
   }
 
-  cachedDirectory(files: number, bytes: number): void {
+  cachedTree(files: number, directories: number, bytes: number): void {
     this.#row[0] = (this.#row[0] ?? 0) + files;
     this.#row[1] = (this.#row[1] ?? 0) + files;
     this.#row[3] = (this.#row[3] ?? 0) + bytes;
+    this.#row[4] = (this.#row[4] ?? 0) + directories;
   }
 
   read(bytes: number): void {

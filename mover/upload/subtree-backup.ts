@@ -15,16 +15,19 @@ import type {
   OpenDirectory,
   Subdirectory,
 } from './lane-protocol.ts';
+import type { UnchangedWalk } from './unchanged-walk.ts';
 
 export interface SubtreeBackupDeps {
   readonly directories: DirectoryBackup;
   readonly sink: ChunkSink;
+  /** Undefined when nothing is remembered of the source. */
+  readonly unchanged: UnchangedWalk | undefined;
   readonly metadataCompressorOf: (policyNumber: number) => string;
   /** Milliseconds of a clock that does not go back. */
   readonly now: () => number;
 }
 
-/** Each level may hand a descriptor back to the main thread. */
+/** Levels below the job's directory; a few more than `maxOpen` descriptors may be open on the way down. */
 const MAX_DEPTH = 6;
 /** Children begun but not finished, by directory: past this nothing more is begun there. */
 const MAX_OPEN_CHILDREN = 4;
@@ -39,45 +42,70 @@ interface Below {
 
 export class SubtreeBackup {
   readonly #deps: SubtreeBackupDeps;
+  #deadline = 0;
+  /** Of the job at hand: how many more open directories may be handed back. */
+  #openLeft = 0;
 
   constructor(deps: SubtreeBackupDeps) {
     this.#deps = deps;
   }
 
   run(job: DirectoryJob): DirectoryResult | DirectoryFailure {
-    return this.#run(job, this.#deps.now() + job.sliceMs, 0);
+    this.#openLeft = job.maxOpen - 1;
+    this.#deps.unchanged?.begin();
+    this.#deadline = this.#deps.now() + job.sliceMs;
+    return this.#run(job, 0);
   }
 
-  #run(job: DirectoryJob, deadline: number, depth: number): DirectoryResult | DirectoryFailure {
+  /** True when the time of this turn is used up. */
+  isOver(): boolean {
+    return this.#deps.now() > this.#deadline;
+  }
+
+  /** The sub-tree as it was, when nothing in it changed. */
+  #keep(job: DirectoryJob): DirectoryResult | undefined {
+    const { unchanged, directories } = this.#deps;
+    const { primary } = job;
+    if (unchanged === undefined || primary === undefined || !job.mayDescend) return undefined;
+    if (!directories.canKeep(job, primary)) return undefined;
+    const facts = unchanged.check(job.parentFd, job.name, job.path);
+    return facts === undefined ? undefined : directories.unchanged(job, primary, facts);
+  }
+
+  #run(job: DirectoryJob, depth: number): DirectoryResult | DirectoryFailure {
+    const kept = this.#keep(job);
+    if (kept !== undefined) return kept;
     const result = this.#deps.directories.run(job);
-    if (result.kind !== 'directory' || result.open === undefined || !job.mayDescend || depth >= MAX_DEPTH) return result;
+    if (result.kind !== 'directory' || result.open === undefined || !job.mayDescend || depth >= MAX_DEPTH)
+      return result;
     try {
-      return this.#descend(job, result, result.open, deadline, depth);
+      return this.#descend(job, result, result.open, depth);
     } catch (error) {
       close(result.open.fd);
       throw error;
     }
   }
 
-  #descend(
-    job: DirectoryJob,
-    result: DirectoryResult,
-    open: OpenDirectory,
-    deadline: number,
-    depth: number,
-  ): DirectoryResult {
+  #descend(job: DirectoryJob, result: DirectoryResult, open: OpenDirectory, depth: number): DirectoryResult {
     const node = nodeOf(job, result, open);
-    const below: Below = { counts: result.counts, failed: [], changedPaths: [...result.changedPaths], vanishedPaths: [] };
+    const below: Below = {
+      counts: result.counts,
+      failed: [],
+      changedPaths: [...result.changedPaths],
+      vanishedPaths: [],
+    };
     const openChildren: OpenChild[] = [];
     let begun = 0;
     try {
       for (const sub of open.subdirectories) {
-        if (openChildren.length >= MAX_OPEN_CHILDREN || this.#deps.now() > deadline) break;
+        if (openChildren.length >= MAX_OPEN_CHILDREN || this.#openLeft <= 0 || this.isOver()) break;
         begun++;
-        const child = this.#run(childJob(job, result, open, sub), deadline, depth + 1);
+        const child = this.#run(childJob(job, result, open, sub), depth + 1);
         if (child.kind === 'failed-directory') recordFailure(node, sub, child);
-        else if (child.done === undefined) openChildren.push({ subdirectory: sub, result: child });
-        else fold(node, below, sub, child, child.done);
+        else if (child.done === undefined) {
+          openChildren.push({ subdirectory: sub, result: child });
+          this.#openLeft--;
+        } else fold(node, below, sub, child, child.done);
       }
     } catch (error) {
       closeAll(openChildren);
@@ -144,7 +172,11 @@ function fold(
   done: NonNullable<DirectoryResult['done']>,
 ): void {
   const { counts, facts } = child;
-  const entry = new DirectoryNode(node, sub.name, sub.nameBytes, '').asEntry({ objectId: done.objectId as ObjectId, summary: done.summary, facts });
+  const entry = new DirectoryNode(node, sub.name, sub.nameBytes, '').asEntry({
+    objectId: done.objectId as ObjectId,
+    summary: done.summary,
+    facts,
+  });
   node.addChild(entry, counts.changed, counts.vanished.length + counts.vanishedBelow);
   const directory = node.pathOf(sub.name);
   below.failed.push(...child.failed, ...child.failedBelow);

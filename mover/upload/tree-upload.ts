@@ -93,7 +93,7 @@ const MAX_BATCH = 32;
 
 /** How long a lane goes on below a directory before it comes back for more. */
 const SHORT_SLICE_MS = 3;
-const LONG_SLICE_MS = 20;
+const LONG_SLICE_MS = 40;
 
 interface DirectoryTask {
   readonly node: DirectoryNode;
@@ -158,7 +158,10 @@ export class TreeUpload {
   readonly #open = new Set<DirectoryNode>();
   readonly #active = new Set<DirectoryNode>();
   readonly #fdLimit: number;
-  readonly #maxBatch: number;
+  /** Each directory of a message may come back with a descriptor of its own, and so may some below it. */
+  readonly #fdsPerMessage: number;
+  /** Of each job of the message at hand. */
+  #maxOpen = 1;
   readonly #oneFileSystem: boolean;
   #nextId = 1;
   #isSingleFile = false;
@@ -168,8 +171,8 @@ export class TreeUpload {
     this.#sink = sink;
     // Descriptors are also needed by lanes, packs and whatever else the process does.
     this.#fdLimit = Math.max(64, Math.min(4096, Math.floor(openFileLimit() / 4)));
-    // Each directory of a batch comes back with a descriptor of its own; two batches a lane are under way.
-    this.#maxBatch = Math.max(1, Math.min(MAX_BATCH, Math.floor(this.#fdLimit / (options.lanes * 2))));
+    // Two messages a lane are under way.
+    this.#fdsPerMessage = Math.max(1, Math.floor(this.#fdLimit / (options.lanes * 2)));
     this.#oneFileSystem = root.oneFileSystem;
     this.#rootNode = new DirectoryNode(undefined, '', undefined, '.');
     this.#rootNode.fd = root.fd;
@@ -210,7 +213,9 @@ export class TreeUpload {
     }
     const fair = Math.ceil(this.#directories.length / (this.#options.lanes * 4));
     const jobs: LaneJob[] = [];
-    while (jobs.length < Math.min(Math.max(1, fair), this.#maxBatch)) {
+    const batch = Math.min(Math.max(1, fair), MAX_BATCH, this.#fdsPerMessage);
+    this.#maxOpen = Math.floor(this.#fdsPerMessage / batch);
+    while (jobs.length < batch) {
       const task = this.#directories.pop();
       if (task === undefined) break;
       const job = this.#directoryJob(task);
@@ -265,9 +270,10 @@ export class TreeUpload {
   }
 
   /** Short turns while there is little to hand out, so that no lane waits for another one's sub-tree. */
-  #slice(node: DirectoryNode): { sliceMs: number; mayDescend: boolean } {
+  #slice(node: DirectoryNode): { sliceMs: number; mayDescend: boolean; maxOpen: number } {
     const isPlenty = this.#directories.length > this.#options.lanes * 4;
-    return { sliceMs: isPlenty ? LONG_SLICE_MS : SHORT_SLICE_MS, mayDescend: node.policies.isLeaf };
+    const sliceMs = isPlenty ? LONG_SLICE_MS : SHORT_SLICE_MS;
+    return { sliceMs, mayDescend: node.policies.isLeaf, maxOpen: this.#maxOpen };
   }
 
   #policyNumber(node: DirectoryNode): number {
@@ -391,7 +397,8 @@ export class TreeUpload {
       node.closeFd();
       this.#open.delete(node);
     }
-    for (const { subdirectory, result: begun } of open.openChildren) this.#apply(this.#childNode(node, subdirectory), begun);
+    for (const { subdirectory, result: begun } of open.openChildren)
+      this.#apply(this.#childNode(node, subdirectory), begun);
   }
 
   #childNode(node: DirectoryNode, sub: Subdirectory): DirectoryNode {
