@@ -1,6 +1,7 @@
 // A repository in a scratch folder and everything a test of backups asks of it, in this process and with real lanes.
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { systemClock, type Clock } from '../../base/clock.ts';
 import { type Logger, silentLogger } from '../../base/logger.ts';
@@ -16,12 +17,14 @@ import {
   type ParsedDirectory,
   type Policy,
   Repository,
+  saveSnapshot,
   type SnapshotManifest,
   type SnapshotSource,
 } from '../../repo-format/index.ts';
 import type { CreateFormatOptions } from '../../repo-format/format/create-format.ts';
 import { parseObjectId } from '../../repo-format/object/object-id.ts';
 import { setPolicy } from '../../repo-format/snapshot/effective-policy.ts';
+import type { ChildOutcome } from './backup-child.ts';
 import { CHEAP_KEY_ALGORITHM, cheapKeys } from './cheap-keys.ts';
 import { describeSnapshot } from './describe-snapshot.ts';
 import type { TreeDescription } from './describe-tree.ts';
@@ -144,6 +147,46 @@ export class BackupFixture {
     await this.repository.flush(this.#signal);
   }
 
+  /** Reads all files and links of a snapshot: none may contain `text`. */
+  async assertNowhere(manifest: SnapshotManifest, text: string): Promise<void> {
+    for (const stack = [present(manifest.rootEntry)]; stack.length > 0;) {
+      const entry = present(stack.pop());
+      if (entry.type === 'd') {
+        stack.push(...(await this.directory(entry)).entries);
+        continue;
+      }
+      const bytes = Buffer.from(await this.repository.readObject(parseObjectId(entry.objectId), this.#signal));
+      if (bytes.length !== entry.size)
+        throw new RangeError(`${entry.name}: ${entry.size} bytes promised, ${bytes.length} stored`);
+      if (entry.type === 'f' && bytes.includes(text)) throw new RangeError(`${entry.name} contains ${text}`);
+    }
+  }
+
+  /** Looks for what other processes have written. */
+  refresh(): Promise<void> {
+    return this.repository.refresh(this.#signal);
+  }
+
+  /** Saves a manifest of another repository, whose objects this one does not have. */
+  async copySnapshot({
+    source,
+    rootEntry,
+    startTimeNs,
+    endTimeNs,
+    stats,
+  }: SnapshotManifest): Promise<SnapshotManifest['id']> {
+    const id = saveSnapshot(this.repository.manifests, {
+      source,
+      description: '',
+      startTimeNs,
+      endTimeNs,
+      stats,
+      rootEntry: present(rootEntry),
+    });
+    await this.repository.flush(this.#signal);
+    return id;
+  }
+
   /** Names of the files of the repository that are not finished blobs. */
   unfinished(): string[] {
     const names = readdirSync(join(this.folder, 'repository'), { recursive: true, encoding: 'utf8' });
@@ -174,4 +217,20 @@ function isAlive(pid: number): boolean {
 function present<T>(value: T | null | undefined): T {
   if (value === null || value === undefined) throw new TypeError('the snapshot has no such entry');
   return value;
+}
+
+/** Command line of backup-child.ts, for `runCommand`. */
+export function childCommand(folder: string, tree: string, options: Partial<BackupOptions> = {}): string[] {
+  return [
+    process.execPath,
+    fileURLToPath(new URL('./backup-child.ts', import.meta.url)),
+    folder,
+    tree,
+    JSON.stringify(options),
+  ];
+}
+
+/** The outcome on the last line of what the child printed. */
+export function childOutcome(stdout: string): ChildOutcome {
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}') as ChildOutcome;
 }

@@ -1,0 +1,58 @@
+// A backup in a process of its own, for tests that kill it, limit it or run it as somebody else. Arguments: the fixture's
+// folder, the tree, options as JSON. The last line on standard output is the outcome as JSON; `pack` lines come before it,
+// one whenever packs have reached storage.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { serializeError } from '../../base/errors.ts';
+import { BackupFixture, type BackUpOptions } from './backup-fixture.ts';
+
+export interface ChildOutcome {
+  readonly id?: string;
+  readonly rootObjectId?: string;
+  readonly numFailed?: number;
+  readonly errors?: readonly { readonly path: string; readonly error: string; readonly code: string }[];
+  readonly resumedPacks?: number;
+  readonly consistency?: unknown;
+  /** Descriptors open after the backup that were not before. */
+  readonly leaked?: number;
+  readonly failure?: { readonly code: string; readonly message: string };
+}
+
+async function main(folder: string, tree: string, options: BackUpOptions): Promise<ChildOutcome> {
+  const hooks: (() => void)[] = [];
+  const fixture = await BackupFixture.reopen(
+    { after: (hook) => hooks.push(hook), signal: new AbortController().signal },
+    folder,
+  );
+  const before = readdirSync('/proc/self/fd').length;
+  let packs = 0;
+  const progress = (): void => {
+    const stored = countPacks(folder);
+    if (stored > packs) process.stdout.write(`pack ${stored}\n`);
+    packs = stored;
+  };
+  try {
+    const result = await fixture.backUp(tree, { ...options, progress });
+    const { id, rootEntry } = result.manifest;
+    const { errors, resumedPacks, consistency } = result;
+    const leaked = readdirSync('/proc/self/fd').length - before;
+    const numFailed = rootEntry?.summary?.numFailed ?? -1;
+    return { id, rootObjectId: rootEntry?.objectId ?? '', numFailed, errors, resumedPacks, consistency, leaked };
+  } catch (error) {
+    return { failure: serializeError(error), leaked: readdirSync('/proc/self/fd').length - before };
+  } finally {
+    await fixture.repository.close();
+  }
+}
+
+/** Blobs of any kind: what else there is does not change while files are read. */
+function countPacks(folder: string): number {
+  const names = readdirSync(join(folder, 'repository'), { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => name.endsWith('.f')).length;
+}
+
+const [, , folder = '', tree = '', options = '{}'] = process.argv;
+// The options come from the test that started this.
+const outcome = await main(folder, tree, JSON.parse(options) as BackUpOptions);
+process.stdout.write(`${JSON.stringify(outcome)}\n`);
