@@ -1,7 +1,7 @@
 // Runs one named group of test files with Node's own runner: `node scripts/suite.ts NAME [FILE…]`. `npm test` is the group
 // `unit`: everything beside the sources and the golden tests, fast and without any other program. The slower groups have a folder each.
 import { spawnSync } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 interface Suite {
@@ -48,6 +48,9 @@ function run(name: string, chosen: readonly string[]): number {
       return 0;
     }
     console.log(`suite kopia: against kopia ${version}`);
+  }
+  if (!existsSync('node_modules/zstd-napi/build/Release')) {
+    console.log("note: zstd-napi did not install; Node's own zstd serves instead, a little slower");
   }
   const options = [`--test-concurrency=${suite.concurrency}`, `--test-timeout=${suite.timeoutMs}`];
   const result = spawnSync(process.execPath, ['--test', ...options, ...files], { stdio: 'inherit' });

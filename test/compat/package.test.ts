@@ -13,10 +13,13 @@ const CLONE = fileURLToPath(new URL('../../', import.meta.url));
 
 test('the packed and installed command backs up, restores and verifies', async (t) => {
   const folder = scratchFolder(t, 'package');
-  const options = { cwd: CLONE, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] } as const;
-  const [{ filename = '' } = {}] = JSON.parse(
-    execFileSync('npm', ['pack', '--json', '--silent', '--pack-destination', folder], options).replace(/^[^[]*/, ''),
-  ) as { filename?: string }[];
+  const packed = execFileSync('npm', ['pack', '--json', '--silent', '--pack-destination', folder], {
+    cwd: CLONE,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  // The build prints a line before npm's document.
+  const [{ filename = '' } = {}] = JSON.parse(packed.slice(packed.indexOf('['))) as { filename?: string }[];
   const modules = join(folder, 'node_modules');
   mkdirSync(modules);
   execFileSync('tar', ['-xzf', join(folder, filename), '-C', modules]);

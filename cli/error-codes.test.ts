@@ -1,0 +1,22 @@
+// Every error code that the sources can give is explained in docs/errors.md.
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../', import.meta.url));
+
+test('every error code in the sources has a row in docs/errors.md', () => {
+  const documented = new Set(
+    [...readFileSync(`${root}docs/errors.md`, 'utf8').matchAll(/`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`/g)].map(
+      ([, code]) => code,
+    ),
+  );
+  const missing: string[] = [];
+  for (const file of globSync('{base,repo-format,mover,cli}/**/*.ts', { cwd: root, exclude: ['**/*.test.ts'] })) {
+    for (const [, code = ''] of readFileSync(`${root}${file}`, 'utf8').matchAll(/\bcode: '([A-Z][A-Z0-9_]+)'/g)) {
+      if (!documented.has(code) && code !== 'INTERNAL') missing.push(`${code} (${file})`);
+    }
+  }
+  assert.deepEqual(missing.sort(), []);
+});
