@@ -22,6 +22,9 @@ export interface LocatedPiece extends PieceFields {
 // Kopia writes one level; the object layer allows a few.
 const MAX_LEVELS = 8;
 
+const DIGIT_9 = 0x39;
+const LOWER_A = 0x61;
+
 /** True when the object is one content: {@link locateDirect} answers without waiting. */
 export function isDirect(id: ObjectId): boolean {
   return indexObjectId(id) === undefined;
@@ -29,7 +32,11 @@ export function isDirect(id: ObjectId): boolean {
 
 /** HOT. The only piece of a direct object. `expectedLength` is that of the object, where only the caller knows it. */
 export function locateDirect(finder: ContentFinder, id: ObjectId, expectedLength: number): LocatedPiece {
-  const { contentId, compressed } = objectIdParts(id);
+  // Hashes are in lower case: a capital in front is all that tells other ids from plain ones.
+  const isPlain = id.charCodeAt(0) >= LOWER_A || id.charCodeAt(0) <= DIGIT_9;
+  const { contentId, compressed } = isPlain
+    ? { contentId: id as string as ContentId, compressed: false }
+    : objectIdParts(id);
   const entry = find(finder, contentId);
   return pieceOf(entry, { fileOffset: 0, length: compressed ? expectedLength : entry.originalLength, compressed });
 }

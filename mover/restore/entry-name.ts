@@ -26,6 +26,11 @@ export function nameKey(name: Uint8Array): string {
   return Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString('latin1');
 }
 
+/** {@link nameKey} of a name whose text is known: for ASCII, nearly all there are, the text is the key. HOT. */
+export function nameKeyOf(name: Uint8Array, text: string): string {
+  return name.length === text.length ? text : nameKey(name);
+}
+
 /** `.windlass-restore-mf3x2-1f`: a name that no other run and no other number of this run gives. */
 export function temporaryName(runId: string, number: number): string {
   return `${TEMPORARY_PREFIX}${runId}-${number.toString(36)}`;

@@ -12,8 +12,8 @@ import { PlanWindow, WindowBuilder, type WindowCapacity } from './window.ts';
 const LANE_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 };
 
 /** Less than this is done by the main thread itself: starting lanes takes about 40 ms. */
-const INLINE_PIECES = 256;
-const INLINE_BYTES = 8 << 20;
+export const INLINE_PIECES = 256;
+export const INLINE_BYTES = 8 << 20;
 
 // One being planned, one being worked on, one waiting so that no lane idles at a window's end.
 const WINDOWS = 3;
@@ -112,6 +112,11 @@ export class LanePool {
     this.#mainLane ??= new Lane(source, control, lane);
     slot.reports.push(this.#mainLane.run(slot.builder.window, slot.builder.packs, slot.number));
     this.#complete(slot);
+  }
+
+  /** Starts the threads while the first window is being planned; for runs that are known to need them. */
+  warmUp(): void {
+    if (this.#options.readerData !== undefined) this.#startLanes(this.#options.readerData);
   }
 
   #startLanes(reader: LaneReaderData): void {

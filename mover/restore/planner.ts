@@ -19,8 +19,8 @@ import {
   statAt,
 } from '../posix/libc.ts';
 import { type LocatedPiece, isDirect, locateDirect, locatePieces } from './content-pieces.ts';
-import { type DirectoryTree, type ExistingNames, entriesBelow, messageOf } from './directory-tree.ts';
-import { nameKey, nameProblem } from './entry-name.ts';
+import { type DirectoryTree, type ExistingNames, NO_NAMES, entriesBelow, messageOf } from './directory-tree.ts';
+import { nameKey, nameKeyOf, nameProblem } from './entry-name.ts';
 import { decideExisting } from './existing-entry.ts';
 import type { HardLinks, LinkLeader } from './hard-links.ts';
 import { LargeFile } from './large-file.ts';
@@ -143,8 +143,9 @@ export class RestorePlanner {
       const parsed = await this.#read(from.objectId);
       this.#tree.describe(directory, parsed);
       const named = this.#checkNames(directory, parsed);
-      const wanted = new Set(named.map(({ name }) => nameKey(name)));
-      const existing = this.#tree.list(directory, wanted);
+      const existing = directory.existed
+        ? this.#tree.list(directory, new Set(named.map(({ name }) => nameKey(name))))
+        : NO_NAMES;
       const children: NamedEntry[] = [];
       let planned = 0;
       for (const { name, entry } of named) {
@@ -175,7 +176,7 @@ export class RestorePlanner {
     const named: NamedEntry[] = [];
     for (const entry of parsed.entries) {
       const name = entryName(entry);
-      const key = nameKey(name);
+      const key = entry.extra?.rawName === undefined ? nameKeyOf(name, entry.name) : nameKey(name);
       let problem = nameProblem(name);
       let code = 'RESTORE_NAME_UNSAFE';
       if (problem === undefined && seen.has(key)) {
@@ -218,7 +219,7 @@ export class RestorePlanner {
     }
     const ours = link === undefined ? undefined : this.#links.lead(link, directory, entry);
     let isReplacing = false;
-    if (existing.has(nameKey(name))) {
+    if (existing.size > 0 && existing.has(nameKey(name))) {
       const decision = this.#meetExisting(directory, entry);
       if (decision === 'leave' || decision === 'refuse') {
         if (ours !== undefined) this.#links.leaderEnded(ours, decision === 'leave');

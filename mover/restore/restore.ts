@@ -21,7 +21,7 @@ import { TemporaryNames } from './entry-name.ts';
 import type { OverwriteRule } from './existing-entry.ts';
 import { HardLinks } from './hard-links.ts';
 import { LaneControl, type LaneOptions } from './lane.ts';
-import { LanePool } from './lane-pool.ts';
+import { INLINE_BYTES, INLINE_PIECES, LanePool } from './lane-pool.ts';
 import { RestorePlanner } from './planner.ts';
 import { type EntryCounts, ReceiptBuilder, type RestoreReceipt } from './receipt.ts';
 import { type RunContext, type SparseRule, plannedEntry } from './run-context.ts';
@@ -206,6 +206,9 @@ class Restore {
       (number, builder, reports) => desk.settle(number, builder, reports),
     );
     desk.attach(pool);
+    const { files = 0, size = 0 } = entry.summary ?? {};
+    const isLarge = files > INLINE_PIECES || size > INLINE_BYTES;
+    if (isLarge && context.dryRun !== true && !place.target.existed) pool.warmUp();
     const planner = new RestorePlanner(context, { tree, links, desk });
     const root = this.#rootDirectory(entry, place.target, tree);
     if (place.rename === undefined) await planner.planTree(root, entry.objectId);

@@ -107,9 +107,9 @@ class Verification {
   readonly #reader: LaneReader;
   readonly #packs = new Map<BlobId, number>();
   readonly #directoriesSeen = new KeySet();
-  readonly #objectsSeen = new KeySet();
+  readonly #listsSeen = new KeySet();
   readonly #contentsSeen = new KeySet();
-  readonly #contentsRead = new KeySet();
+  readonly #chosen = new KeySet();
   readonly #failures: VerifyFailure[] = [];
   readonly #places = new Map<number, Place[]>();
   #pool: LanePool | undefined;
@@ -117,6 +117,7 @@ class Verification {
   #lentBytes = 0;
   #failureCount = 0;
   #files = 0;
+  #contentsRead = 0;
   #symlinks = 0;
   #bytes = 0;
   #snapshotId = '';
@@ -176,7 +177,7 @@ class Verification {
       files: this.#files,
       symlinks: this.#symlinks,
       contents: this.#contentsSeen.size,
-      contentsRead: this.#contentsRead.size,
+      contentsRead: this.#contentsRead,
       bytes: this.#bytes,
       percent: this.#percent,
       failureCount: this.#failureCount,
@@ -254,13 +255,16 @@ class Verification {
       this.#fail(path, 'DIRECTORY_CORRUPT', 'the entry has no object');
       return;
     }
-    // An object met before is done, unless it is to be read now and was not then.
-    if (!this.#objectsSeen.add(id) && !isRead) return;
     try {
-      const pieces = isDirect(id)
-        ? [locateDirect(this.#repository, id, entry.size)]
-        : await locatePieces(this.#repository, id, this.#signal);
-      for (const piece of pieces) await this.#verifyPiece(piece, path, isRead);
+      if (isDirect(id)) {
+        await this.#verifyPiece(locateDirect(this.#repository, id, entry.size), path, isRead);
+        return;
+      }
+      // Lists are read once, unless their contents are to be read now and were not then.
+      if (!this.#listsSeen.add(id) && (!isRead || this.#percent === 100)) return;
+      for (const piece of await locatePieces(this.#repository, id, this.#signal)) {
+        await this.#verifyPiece(piece, path, isRead);
+      }
     } catch (error) {
       this.#signal.throwIfAborted();
       if (errorCode(error) === 'LANE_FAILED') throw error;
@@ -270,8 +274,13 @@ class Verification {
 
   async #verifyPiece(piece: LocatedPiece, path: string, isRead: boolean): Promise<void> {
     const id = Buffer.from(piece.key).toString('hex');
-    if (this.#contentsSeen.add(id)) this.#checkPlace(piece);
-    if (!isRead || !this.#contentsRead.add(id)) return;
+    const isNew = this.#contentsSeen.add(id);
+    if (isNew) this.#checkPlace(piece);
+    if (!isRead) return;
+    // With a share of the files read, a content may be met before a file that is chosen has it.
+    const isUnread = this.#percent === 100 ? isNew : this.#chosen.add(id);
+    if (!isUnread) return;
+    this.#contentsRead++;
     if (this.#lent === undefined || this.#isFull(this.#lent)) await this.#turn();
     const lent = this.#lent;
     if (lent === undefined) return;
