@@ -29,7 +29,7 @@ import { readDirectory } from '../source/directory-reader.ts';
 import { encodeXattrs } from './attributes.ts';
 import { isTemporaryKey, nameKey } from './entry-name.ts';
 import { removeTree } from './remove-tree.ts';
-import type { RunContext } from './run-context.ts';
+import { type RunContext, throwIfFull } from './run-context.ts';
 import { TargetDirectory, checkAt } from './target-directory.ts';
 
 const OPEN_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
@@ -74,6 +74,7 @@ export class DirectoryTree {
       if (!directory.existed) this.#make(directory, parent);
       this.#open(directory, parent);
     } catch (error) {
+      throwIfFull(error, directory.path);
       this.#run.receipt.fail(directory.path, errorCode(error) ?? 'UNKNOWN', messageOf(error), entriesBelow(entry));
       return undefined;
     }

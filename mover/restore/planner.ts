@@ -24,7 +24,15 @@ import { nameKey, nameKeyOf, nameProblem } from './entry-name.ts';
 import { decideExisting } from './existing-entry.ts';
 import type { HardLinks, LinkLeader } from './hard-links.ts';
 import { LargeFile } from './large-file.ts';
-import { type PlannedEntry, type RunContext, entryName, plannedEntry } from './run-context.ts';
+import {
+  type PlannedEntry,
+  type RunContext,
+  entryName,
+  fullCode,
+  plannedEntry,
+  targetFull,
+  throwIfFull,
+} from './run-context.ts';
 import { removeTree } from './remove-tree.ts';
 import type { TargetDirectory } from './target-directory.ts';
 import type { WindowDesk } from './window-desk.ts';
@@ -35,6 +43,8 @@ const MAX_DEPTH = 4096;
 /** What an arena must hold at once. The kernel takes no attribute list near it. */
 const MAX_XATTR_BYTES = 256 << 10;
 const E2BIG = 7;
+
+const RUN_ENDING: ReadonlySet<string> = new Set(['LANE_FAILED', 'RESTORE_NO_SPACE', 'RESTORE_READ_ONLY']);
 
 /** The main thread hears signals and lanes at least this often. */
 const YIELD_MS = 20;
@@ -155,13 +165,18 @@ export class RestorePlanner {
       }
       return { directory, existing, children, next: 0 };
     } catch (error) {
-      if (isAbortError(error) || this.#desk.fatal !== undefined) throw error;
-      if (errorCode(error) === 'LANE_FAILED') throw error;
+      if (this.#endsTheRun(error)) throw error;
       this.#run.receipt.fail(directory.path, errorCode(error) ?? 'UNKNOWN', messageOf(error), from.entries);
       this.#expectBelow(from.entry);
       this.#tree.done(directory);
       return undefined;
     }
+  }
+
+  /** Not the failure of one entry: nothing more can be done. */
+  #endsTheRun(error: unknown): boolean {
+    const code = errorCode(error) ?? '';
+    return isAbortError(error) || this.#desk.fatal !== undefined || RUN_ENDING.has(code);
   }
 
   async #read(objectId: ObjectId | ''): Promise<ParsedDirectory> {
@@ -240,7 +255,8 @@ export class RestorePlanner {
     try {
       await this.#planContent(directory, entry, { isReplacing, leader: ours });
     } catch (error) {
-      if (isAbortError(error) || this.#desk.fatal !== undefined) throw error;
+      if (this.#endsTheRun(error)) throw error;
+      throwIfFull(error, directory.pathOf(name));
       this.#run.receipt.fail(directory.pathOf(name), errorCode(error) ?? 'UNKNOWN', messageOf(error));
       if (ours !== undefined) this.#links.leaderEnded(ours, false);
     }
@@ -418,10 +434,6 @@ export class RestorePlanner {
     this.#run.signal.throwIfAborted();
     const { fatal } = this.#desk;
     if (fatal === undefined) return;
-    const code = fatal.code === 'EROFS' ? 'RESTORE_READ_ONLY' : 'RESTORE_NO_SPACE';
-    throw new WindlassError(`${fatal.path}: the target takes no more (${fatal.code})`, {
-      code,
-      context: { path: fatal.path, errno: fatal.code },
-    });
+    throw targetFull(fullCode(fatal.code) ?? 'RESTORE_NO_SPACE', fatal.path, fatal.code);
   }
 }

@@ -137,7 +137,7 @@ class Restore {
     const timer = this.#startProgress(entry);
     try {
       const context = this.#context();
-      if (target.fd >= 0) await this.#checkSpace(context, entry, target.fd);
+      await this.#checkSpace(context, entry, target.fd);
       await this.#restore(context, entry, { target, rename: place?.name });
     } finally {
       clearInterval(timer);
@@ -287,17 +287,22 @@ class Restore {
     return root;
   }
 
+  /** Closes the handle when it throws: nothing has taken it over yet. */
   async #checkSpace(context: RunContext, entry: DirectoryEntry, targetFd: number): Promise<void> {
-    if (this.#options.checkSpace === false || this.#options.dryRun === true) return;
-    const free = freeBytes(targetFd);
-    if ((entry.summary?.size ?? entry.size) <= free) return;
-    const needed = entry.type === 'd' ? await countNeededBytes(context, entry, targetFd) : entry.size;
-    if (needed <= free) return;
-    close(targetFd);
-    throw new WindlassError(`the restore needs ${needed} bytes, ${this.#options.target} has ${free}`, {
-      code: 'RESTORE_NO_SPACE',
-      context: { target: this.#options.target, needed, free },
-    });
+    if (targetFd < 0 || this.#options.checkSpace === false || this.#options.dryRun === true) return;
+    try {
+      const free = freeBytes(targetFd);
+      if ((entry.summary?.size ?? entry.size) <= free) return;
+      const needed = entry.type === 'd' ? await countNeededBytes(context, entry, targetFd) : entry.size;
+      if (needed <= free) return;
+      throw new WindlassError(`the restore needs ${needed} bytes, ${this.#options.target} has ${free}`, {
+        code: 'RESTORE_NO_SPACE',
+        context: { target: this.#options.target, needed, free },
+      });
+    } catch (error) {
+      close(targetFd);
+      throw error;
+    }
   }
 
   /** Each lane costs its heap and two buffers that grow to the largest content. */

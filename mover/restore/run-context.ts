@@ -1,4 +1,5 @@
 // What the parts of one restore share.
+import { WindlassError, errorCode } from '../../base/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { DirectoryEntry, ObjectId } from '../../repo-format/index.ts';
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK } from '../posix/libc.ts';
@@ -63,4 +64,21 @@ export function plannedEntry(entry: DirectoryEntry, name: Uint8Array): PlannedEn
     deviceMinor: special?.minor ?? 0,
     xattrs: encodeXattrs(entry.extra?.xattrs),
   };
+}
+
+/** Ends the restore when `error` says that the target takes no more: `RESTORE_NO_SPACE`, `RESTORE_READ_ONLY`. */
+export function throwIfFull(error: unknown, path: string): void {
+  const errno = errorCode(error);
+  const code = errno === undefined ? undefined : fullCode(errno);
+  if (code !== undefined) throw targetFull(code, path, errno ?? '', error);
+}
+
+/** The code for an errno after which nothing more can be written, else undefined. */
+export function fullCode(errno: string): string | undefined {
+  if (errno === 'ENOSPC' || errno === 'EDQUOT') return 'RESTORE_NO_SPACE';
+  return errno === 'EROFS' ? 'RESTORE_READ_ONLY' : undefined;
+}
+
+export function targetFull(code: string, path: string, errno: string, cause?: unknown): WindlassError {
+  return new WindlassError(`${path}: the target takes no more (${errno})`, { code, context: { path, errno }, cause });
 }
