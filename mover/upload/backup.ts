@@ -285,8 +285,10 @@ class BackupRun {
   async #drive(tree: TreeUpload, pool: LanePool, signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
     pool.supply();
+    // Waited for again and again, and made anew only when it is over: a long run has very many ticks.
+    let idle = pool.idle();
     for (;;) {
-      const finished = await raceTick(pool.idle(), TICK_MS);
+      const finished = await raceTick(idle, TICK_MS);
       this.#repository.contents.throwIfFailed();
       signal.throwIfAborted();
       if (tree.failure !== undefined) throw tree.failure;
@@ -296,6 +298,7 @@ class BackupRun {
         pool.supply();
         if (pool.isIdle && !tree.isDone)
           throw new WindlassError('the tree has neither work nor a root', { code: 'INTERNAL' });
+        idle = pool.idle();
         continue;
       }
       const now = clock.monotonicMs();
@@ -305,6 +308,7 @@ class BackupRun {
         now - this.#lastCheckpointMs >= (this.#options.checkpointIntervalMs ?? DEFAULT_CHECKPOINT_MS);
       if (checkpointDue || isFull || now - this.#lastFlushMs >= INDEX_FLUSH_MS) {
         await this.#flushMidway(tree, pool, checkpointDue, signal);
+        idle = pool.idle();
       }
     }
   }

@@ -37,6 +37,8 @@ export interface StreamOptions {
 const READ_AHEAD_BYTES = 1 << 20;
 const FLUSH_MS = 10 * 60 * 1000;
 const TICK_MS = 250;
+/** Of the contents remembered between two flushes: past it, duplicates would not be noticed any more. */
+const FULL_SHARE = 0.75;
 
 /** Stores everything `input` yields. Rejects, without a snapshot, when it fails; `SOURCE_INVALID` for an impossible name. */
 export async function backupStream(
@@ -53,6 +55,8 @@ export async function backupStream(
   const policies = await loadPolicyTree(manifests, source, signal);
   const { policy } = policies.effective;
   const start = deps.clock.nowNs();
+  const before = { ...contents.writer.stats };
+  const adoptedBefore = contents.adoptedPacks;
   await contents.startSession(signal);
   const sink = new MainSink(contents, format.config);
   const metadata = metadataCompressor(policy);
@@ -99,10 +103,10 @@ export async function backupStream(
     ignoredErrors: [],
     consistency: { status: 'exact', changed: 0, vanished: 0, rereads: 0, paths: [] },
     expired,
-    bytesHashed: stats.hashedBytes,
-    bytesUploaded: stats.packedBytes,
-    newContents: stats.newContents,
-    resumedPacks: contents.adoptedPacks,
+    bytesHashed: stats.hashedBytes - before.hashedBytes,
+    bytesUploaded: stats.packedBytes - before.packedBytes,
+    newContents: stats.newContents - before.newContents,
+    resumedPacks: contents.adoptedPacks - adoptedBefore,
   };
 }
 
@@ -117,12 +121,13 @@ async function feed(
   const startedMs = deps.clock.monotonicMs();
   let reportedMs = startedMs;
   let flushedMs = startedMs;
-  for await (const piece of input) {
-    signal.throwIfAborted();
+  const before = contents.writer.stats.packedBytes;
+  for await (const piece of untilAborted(input, signal)) {
     writer.write(typeof piece === 'string' ? Buffer.from(piece) : piece);
     await contents.storeFullPacks(signal);
     const now = deps.clock.monotonicMs();
-    if (now - flushedMs >= FLUSH_MS) {
+    const isFull = contents.pendingContents > contents.newContentsCapacity * FULL_SHARE;
+    if (isFull || now - flushedMs >= FLUSH_MS) {
       // Keeps the session short; what it held is found again by its hash if the stream is sent once more.
       await contents.flush(signal);
       await contents.startSession(signal);
@@ -130,14 +135,40 @@ async function feed(
     }
     if (now - reportedMs >= TICK_MS) {
       reportedMs = now;
-      report(writer, repository, deps, now - startedMs);
+      report(writer, contents.writer.stats.packedBytes - before, deps, now - startedMs);
     }
+  }
+}
+
+/** The pieces of `input`; a stop does not wait for the next one. */
+async function* untilAborted<T>(input: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = input[Symbol.asyncIterator]();
+  let stop: (reason: unknown) => void = () => undefined;
+  const onAbort = (): void => stop(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  let isDone = false;
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      // A promise of its own for each piece: one for all of them would remember every piece that raced it.
+      const next = await new Promise<IteratorResult<T>>((resolve, reject) => {
+        stop = reject;
+        iterator.next().then(resolve, reject);
+      });
+      isDone = next.done === true;
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    // Not awaited: a generator that waits for its own source would never answer.
+    if (!isDone) void iterator.return?.()?.catch(() => undefined);
   }
 }
 
 function report(
   writer: ObjectWriter,
-  repository: Repository,
+  uploadedBytes: number,
   deps: { progress?: BackupDeps['progress']; clock: Clock },
   elapsedMs: number,
 ): void {
@@ -148,7 +179,7 @@ function report(
     cachedBytes: 0,
     directories: 0,
     errors: 0,
-    uploadedBytes: repository.contents.writer.stats.packedBytes,
+    uploadedBytes,
     estimatedFiles: undefined,
     estimatedBytes: undefined,
     elapsedMs,

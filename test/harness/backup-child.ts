@@ -46,10 +46,10 @@ async function main(folder: string, tree: string, options: BackUpOptions): Promi
   }
 }
 
-/** Blobs of any kind: what else there is does not change while files are read. */
+/** Packs of file data; the first folder of each has the beginning of its name. */
 function countPacks(folder: string): number {
   const names = readdirSync(join(folder, 'repository'), { recursive: true, encoding: 'utf8' });
-  return names.filter((name) => name.endsWith('.f')).length;
+  return names.filter((name) => name.startsWith('p') && name.endsWith('.f')).length;
 }
 
 const [, , folder = '', tree = '', options = '{}'] = process.argv;

@@ -42,6 +42,8 @@ export interface FixtureOptions {
   readonly hints?: boolean;
   /** Use an existing folder, as another process does. */
   readonly folder?: string;
+  /** Take what this process itself has left behind for that of a dead one. */
+  readonly sameProcess?: boolean;
 }
 
 export interface BackUpOptions extends Partial<BackupOptions> {
@@ -194,14 +196,14 @@ export class BackupFixture {
   }
 }
 
-function depsOf({ clock = systemClock, logger = silentLogger }: FixtureOptions): {
+function depsOf({ clock = systemClock, logger = silentLogger, sameProcess = false }: FixtureOptions): {
   clock: Clock;
   logger: Logger;
   random: typeof systemRandom;
   deriveKey: typeof cheapKeys;
   processes: { self: string; isGone(owner: string): boolean };
 } {
-  const processes = { self: String(process.pid), isGone: (owner: string) => !isAlive(Number(owner)) };
+  const processes = { self: String(process.pid), isGone: (owner: string) => sameProcess || !isAlive(Number(owner)) };
   return { clock, logger, random: systemRandom, deriveKey: cheapKeys, processes };
 }
 

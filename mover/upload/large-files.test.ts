@@ -1,0 +1,80 @@
+// Files stored in parts (snapshots §5.4): any length around the part size, and the same object that kopia makes of it.
+import assert from 'node:assert/strict';
+import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { BackupFixture } from '../../test/harness/backup-fixture.ts';
+import { findKopia, KopiaClient } from '../../test/harness/kopia-client.ts';
+import { memoryFolder } from '../../test/harness/scratch.ts';
+import { SeededRandom } from '../../test/harness/seeded-random.ts';
+import { describeTree, file, hardLink, sparseFile, tree } from '../../test/harness/tree.ts';
+import { Repository, openFilesystemStorage } from '../../repo-format/index.ts';
+import { systemClock } from '../../base/clock.ts';
+import { systemRandom } from '../../base/random.ts';
+import { backupTree } from './backup.ts';
+import { formatSource } from '../../repo-format/index.ts';
+
+const PART = 6 << 20;
+/** Files above this go to lanes by themselves, in parts or whole. */
+const LARGE = 16 << 20;
+
+test('files in parts come back whole, also with holes and several names', async (t) => {
+  const random = new SeededRandom(3);
+  const root = tree({
+    'one-part-more': file(random.bytes(3 * PART + 1)),
+    exact: file(random.bytes(3 * PART), { xattrs: { 'user.kept': 'yes' } }),
+    'exact-again': hardLink('exact'),
+    sparse: sparseFile(5 * PART, [
+      [PART - 3, 'across the first seam'],
+      [4 * PART, 'at a seam'],
+    ]),
+    'sub/whole': file(random.bytes(LARGE + 1)),
+  }).temporary(t);
+  const fixture = await BackupFixture.create(t);
+  await fixture.setPolicy({}, { upload: { parallelUploadAboveSize: PART } });
+  const first = await fixture.backUp(root);
+  assert.deepEqual(await fixture.describe(first.manifest), describeTree(root));
+  assert.equal(first.manifest.stats.fileCount, 4 + 4 + 4 + 6 + 3, 'kopia counts parts');
+  assert.equal(first.manifest.stats.nonCachedFiles, 5);
+  const again = await fixture.backUp(root);
+  assert.equal(again.manifest.rootEntry?.objectId, first.manifest.rootEntry?.objectId);
+  assert.deepEqual([again.manifest.stats.cachedFiles, again.manifest.stats.nonCachedFiles], [5, 0]);
+});
+
+test('kopia makes the same objects of large files under the same policy', async (t) => {
+  const program = findKopia();
+  if (program === undefined) return t.skip('no kopia on PATH');
+  const folder = memoryFolder(t, 'parts');
+  const data = join(folder, 'data');
+  mkdirSync(data);
+  const random = new SeededRandom(5);
+  for (const size of [LARGE + 1, 3 * PART, 3 * PART + 1, 4 * PART - 1]) {
+    writeFileSync(join(data, `f${size}`), random.bytes(size));
+    utimesSync(join(data, `f${size}`), 1_600_000_000, 1_600_000_000);
+  }
+  utimesSync(data, 1_600_000_000, 1_600_000_000);
+  const repositoryPath = join(folder, 'repository');
+  const kopia = new KopiaClient({
+    program,
+    folder: join(folder, 'kopia'),
+    repository: repositoryPath,
+    password: 'parts',
+  });
+  await kopia.create();
+  await kopia.ok('policy', 'set', data, '--parallel-upload-above-size-mib=6');
+  const byKopia = (await kopia.json('snapshot', 'create', data)) as { rootEntry: { obj: string } };
+  const deps = { clock: systemClock, random: systemRandom };
+  const storage = await openFilesystemStorage({ path: repositoryPath }, deps);
+  await using repository = await Repository.open({ storage, password: 'parts' }, deps, t.signal);
+  const source = { host: 'host', userName: 'user', path: data };
+  assert.equal(formatSource(source), `user@host:${data}`);
+  const logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+  const { manifest } = await backupTree(
+    repository,
+    { path: data, source, parent: 'none' },
+    { ...deps, logger },
+    t.signal,
+  );
+  assert.equal(manifest.rootEntry?.objectId, byKopia.rootEntry.obj);
+});
