@@ -11,7 +11,7 @@ import { PlanWindow, WindowBuilder, type WindowCapacity } from './window.ts';
 /** JavaScript heap of a lane; its buffers lie outside. Short-lived objects only, so a small young generation does. */
 const LANE_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 };
 
-/** Less than this is done by the main thread itself: starting lanes takes about 40 ms. */
+/** Less than this is done by the main thread itself: starting a thread and loading its modules takes longer. */
 export const INLINE_PIECES = 256;
 export const INLINE_BYTES = 8 << 20;
 
