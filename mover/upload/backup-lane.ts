@@ -71,7 +71,7 @@ class Lane {
       readObject: (id) => readObjectSync((content) => this.#reader.readContent(content), id),
       indexSet: () => this.#reader.indexSet,
       warn: () => undefined,
-      roll: () => Math.random() * 100,
+      roll: () => ((systemRandom.bytes(1)[0] ?? 0) / 256) * 100,
     });
     const isOver = (): boolean => this.#isStopped() || this.#subtrees.isOver();
     const walkDeps = { hintLog: this.#hintLog, nowMs: () => systemClock.nowMs(), isOver };

@@ -434,7 +434,7 @@ class BackupRun {
     const { contents } = this.#repository;
     const isStop = failure === undefined;
     try {
-      const rest = await pool.settle(isStop ? SETTLE_MS : SETTLE_AFTER_FAILURE_MS);
+      const rest = await pool.settle(isStop ? SETTLE_MS : SETTLE_AFTER_FAILURE_MS, this.#deps.clock);
       for (const pack of rest?.tails ?? []) contents.acceptTail(pack);
       if (!isStop || rest?.isWhole !== true) {
         contents.markFailed(

@@ -18,7 +18,7 @@ import {
   sameVersion,
   StatRecord,
 } from '../posix/libc.ts';
-import { type IndirectEntry, type ObjectId, ObjectWriter } from '../../repo-format/index.ts';
+import type { IndirectEntry, ObjectId, ObjectWriter } from '../../repo-format/index.ts';
 import { openForReading } from '../source/file-opener.ts';
 import { mayHaveHoles } from '../source/holes.ts';
 import { readXattrs, type Xattr } from '../source/xattrs.ts';

@@ -1,4 +1,5 @@
 // Checkpoints, stops, kills and broken lanes: what is safe is kept, what is not complete is never a snapshot.
+import { systemClock } from '../../base/clock.ts';
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
@@ -150,7 +151,7 @@ test('a lane that cannot even start fails the pool, which still closes', async (
   });
   pool.supply();
   await assert.rejects(pool.idle());
-  const rest = await pool.settle(5000);
+  const rest = await pool.settle(5000, systemClock);
   assert.deepEqual([rest?.tails, rest?.isWhole], [[], false]);
   await pool.close(5000);
 });

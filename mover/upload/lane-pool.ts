@@ -1,12 +1,15 @@
 // The main thread's side of the backup lanes: starts them, keeps each supplied with work, collects results and packs, and
 // holds them still for a flush. One failed lane fails the upload: what it claimed to be storing may not be stored.
 import { Worker } from 'node:worker_threads';
+import type { Clock } from '../../base/clock.ts';
 import { deserializeError, WindlassError } from '../../base/errors.ts';
 import type { ContentWriterStats, StagedPack } from '../../repo-format/index.ts';
 import type { FromLane, LaneInit, LaneJob, LaneResult, ToLane } from './lane-protocol.ts';
 
 /** Messages a lane may hold: one being worked on, one waiting, so that it never idles for the main thread. */
 const MESSAGES_PER_LANE = 2;
+
+const NEVER = new AbortController().signal;
 
 export interface LanePoolHandlers {
   /** The next jobs for an idle lane; empty when there are none now. */
@@ -163,12 +166,12 @@ export class LanePool {
    * After a failure or a stop: waits for lanes to come to rest, then takes what packs the sound ones have. Undefined when
    * one did not come to rest in time. `isWhole` says whether that is everything the lanes had.
    */
-  async settle(graceMs: number): Promise<(FinishedLanes & { readonly isWhole: boolean }) | undefined> {
+  async settle(graceMs: number, clock: Clock): Promise<(FinishedLanes & { readonly isWhole: boolean }) | undefined> {
     this.#paused = true;
-    const deadline = performance.now() + graceMs;
+    const deadline = clock.monotonicMs() + graceMs;
     while (!this.isIdle) {
-      if (performance.now() > deadline) return undefined;
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (clock.monotonicMs() > deadline) return undefined;
+      await clock.sleep(5, NEVER);
     }
     this.#failure = undefined;
     const finished = await this.finishPacks();

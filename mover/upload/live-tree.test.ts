@@ -27,7 +27,7 @@ const NO_WAIT = fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_N
 let seed = 1;
 const below = (n) => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) % n;
 const quiet = (work) => { try { work(); } catch {} };
-const place = () => path.join(root, 'd' + below(8), 's' + below(4));
+const place = () => path.join(root, 'd' + below(4), 's' + below(4));
 parentPort.postMessage('started');
 while (Atomics.load(stop, 0) === 0) {
   const at = path.join(place(), 'f' + below(10));
@@ -38,7 +38,7 @@ while (Atomics.load(stop, 0) === 0) {
     case 3: quiet(() => fs.truncateSync(at, below(30000))); break;
     case 4: quiet(() => { const fd = fs.openSync(at, NO_WAIT); try { fs.writeSync(fd, 'inside'); } finally { fs.closeSync(fd); } }); break;
     case 5: quiet(() => { const dir = place(); fs.renameSync(dir, dir + '.moved'); fs.symlinkSync(path.dirname(secret), dir); fs.rmSync(dir); fs.renameSync(dir + '.moved', dir); }); break;
-    case 6: quiet(() => { const top = path.join(root, 'd' + below(8)); fs.renameSync(top, top + '.moved'); fs.symlinkSync(path.dirname(secret), top); fs.rmSync(top); fs.renameSync(top + '.moved', top); }); break;
+    case 6: quiet(() => { const top = path.join(root, 'd' + below(4)); fs.renameSync(top, top + '.moved'); fs.symlinkSync(path.dirname(secret), top); fs.rmSync(top); fs.renameSync(top + '.moved', top); }); break;
     case 7: if (below(20) === 0) quiet(() => { fs.rmSync(at, { recursive: true }); require('node:child_process').spawnSync('mkfifo', [at]); }); break;
     case 8: quiet(() => { fs.rmSync(place(), { recursive: true }); }); quiet(() => { const dir = place(); fs.mkdirSync(dir); for (let i = 0; i < 10; i++) fs.writeFileSync(path.join(dir, 'f' + i), 'inside'); }); break;
   }
@@ -64,9 +64,9 @@ async function disturbed<T>(
 
 test('a tree that changes all the while is backed up without a crash and without a byte from outside', async (t) => {
   const entries = Object.fromEntries(
-    Array.from({ length: 320 }, (_, i) => [
-      `d${i % 8}/s${(i >> 3) % 4}/f${i >> 5}`,
-      file('inside'.repeat((i * 37) % 4000)),
+    Array.from({ length: 160 }, (_, i) => [
+      `d${i % 4}/s${(i >> 2) % 4}/f${i >> 4}`,
+      file('inside'.repeat((i * 37) % 2000)),
     ]),
   );
   const root = tree(entries).temporary(t);
@@ -76,7 +76,7 @@ test('a tree that changes all the while is backed up without a crash and without
   const before = descriptors();
   let unsteady = 0;
   await disturbed(t, { root, secret: join(outside, 'secret') }, async () => {
-    for (let run = 0; run < 4; run++) {
+    for (let run = 0; run < 3; run++) {
       const { manifest, consistency, errors } = await fixture.backUp(root, { parent: run % 2 === 0 ? 'none' : 'auto' });
       if (consistency.status !== 'exact') unsteady++;
       assert.equal(
@@ -212,9 +212,8 @@ test('what cannot be read is listed with path and errno, in the result and in th
   assert.deepEqual(await fixture.paths(manifest), ['no-search', 'readable', 'sub', 'sub/readable']);
 });
 
-test('fail-fast and a limit on errors decide when what cannot be read fails the run', async (t) => {
+test('a limit on errors decides when what cannot be read fails the run', async (t) => {
   const { fixture, run } = await lockedTree(t);
-  assert.equal((await run({ failFast: true })).failure?.code, 'SOURCE_TOO_MANY_ERRORS');
   assert.equal((await run({ maxErrors: 4 })).failure?.code, 'SOURCE_TOO_MANY_ERRORS');
   await fixture.refresh();
   assert.deepEqual(await fixture.list(), []);

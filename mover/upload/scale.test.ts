@@ -59,13 +59,13 @@ test('thousands of directories with 256 descriptors, wide and deep', async (t) =
   const prlimit = findProgram('prlimit', 'PRLIMIT');
   if (prlimit === undefined) return t.skip('prlimit is not installed');
   const root = emptyRoot(t);
-  for (let i = 0; i < 40; i++) {
-    for (let j = 0; j < 60; j++) mkdirSync(join(root, `wide${i}`, `sub${j}`, 'leaf'), { recursive: true });
+  for (let i = 0; i < 20; i++) {
+    for (let j = 0; j < 50; j++) mkdirSync(join(root, `wide${i}`, `sub${j}`, 'leaf'), { recursive: true });
   }
   // Each level has other directories to come back for when all below is done.
   tree(
     Object.fromEntries(
-      Array.from({ length: 400 }, (_, level) => {
+      Array.from({ length: 250 }, (_, level) => {
         const path = deepPath('d', level + 1);
         return [[`${path}/a/x`, directory()] as const, [`${path}/z/y/file`, file(`${level}`)] as const];
       }).flat(),
