@@ -93,8 +93,3 @@ export function hasCode(error: unknown, code: string): boolean {
 export function isAbortError(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
-
-/** Ends an exhaustive `switch`. */
-export function assertNever(value: never): never {
-  throw new WindlassError(`unexpected value ${String(value)}`, { code: 'INTERNAL' });
-}

@@ -5,7 +5,12 @@ export { openFilesystemStorage } from './blob/filesystem.ts';
 export { COMPRESSORS } from './compression/compressor.ts';
 export { zstdBackend } from './compression/compressor.ts';
 export { contentKey, type ContentId, parseContentId } from './index/content-id.ts';
-export { ContentWriter, type ContentWriterSpec, type ContentWriterStats, type StagedPack } from './content/content-writer.ts';
+export {
+  ContentWriter,
+  type ContentWriterSpec,
+  type ContentWriterStats,
+  type StagedPack,
+} from './content/content-writer.ts';
 export { NewContents, type NewContentsData } from './content/new-contents.ts';
 export { readLocalIndex } from './content/pack-recovery.ts';
 export type { SessionId } from './content/session.ts';
@@ -23,13 +28,26 @@ export { readObjectSync } from './object/sync-object-reader.ts';
 export { Repository, type RepositoryDeps, type RepositoryOptions } from './repository.ts';
 export { compressorForFile, metadataCompressor } from './snapshot/compression-choice.ts';
 export { createEntry, type DirectoryEntry, encodeEntry, type EntryFields } from './snapshot/directory-entry.ts';
-export { compareNames, DIRECTORY_PREFIX, encodeDirectory, parseDirectory, type ParsedDirectory } from './snapshot/directory-object.ts';
+export {
+  compareNames,
+  DIRECTORY_PREFIX,
+  encodeDirectory,
+  parseDirectory,
+  type ParsedDirectory,
+} from './snapshot/directory-object.ts';
 export { loadEffectivePolicy, type EffectivePolicy } from './snapshot/effective-policy.ts';
 export type { DirectoryExtra, EntryExtra, ExtendedAttribute, SpecialFile } from './snapshot/extra.ts';
 export type { CompressionPolicy, Policy } from './snapshot/policy.ts';
 export { loadPolicyTree, PolicyNode, type SourcePolicies } from './snapshot/policy-tree.ts';
 export { type ComparedStat, PreviousDirectory } from './snapshot/previous-directory.ts';
-export { EMPTY_STATS, INCOMPLETE_CANCELED, INCOMPLETE_CHECKPOINT, type NewSnapshot, type SnapshotManifest, type SnapshotStats } from './snapshot/snapshot-manifest.ts';
+export {
+  EMPTY_STATS,
+  INCOMPLETE_CANCELED,
+  INCOMPLETE_CHECKPOINT,
+  type NewSnapshot,
+  type SnapshotManifest,
+  type SnapshotStats,
+} from './snapshot/snapshot-manifest.ts';
 export { planRetention } from './snapshot/retention.ts';
 export { deleteSnapshot, findPrevious, listSnapshots, loadSnapshot, saveSnapshot } from './snapshot/snapshots.ts';
 export { formatSource, type SnapshotSource } from './snapshot/source.ts';

@@ -19,12 +19,13 @@ export interface ContentCipher {
   maxSealedBytes(plainLength: number): number;
   /**
    * Seals `plain` into `out` at `outOffset` under a fresh nonce; returns the bytes written. `plain` and the target must not
-   * overlap. `iv` has 16 to 32 bytes.
+   * overlap, but for one case, and that without error correction only: `plain` may lie exactly where its ciphertext
+   * goes, 12 bytes behind `outOffset`. `iv` has 16 to 32 bytes.
    */
   sealInto(iv: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number): number;
   /**
-   * The plaintext: a view of `into` when that is given and large enough, else fresh. `into` and `sealed` must not overlap,
-   * and what `into` holds after a failure is zeros or unchanged. `CIPHER_AUTH_FAILED` when a bit, the iv or the key is
+   * The plaintext: a view of `into` when that is given and large enough, else fresh. `into` and `sealed` must not overlap
+   * (without error correction `into` may begin exactly where the ciphertext does, 12 bytes into `sealed`), and what `into` holds after a failure is zeros or unchanged. `CIPHER_AUTH_FAILED` when a bit, the iv or the key is
    * wrong; `CIPHER_TRUNCATED` when there is no room for a nonce and a whole tag.
    */
   open(iv: Uint8Array, sealed: Uint8Array, into?: Uint8Array): Uint8Array;

@@ -9,7 +9,6 @@ import { listAll } from './snapshot.ts';
 
 export const LEGACY_INDEX_PREFIX = 'n';
 export const LEGACY_COMPACTION_PREFIX = 'm';
-export const LEGACY_CLEANUP_PREFIX = 'l';
 
 export interface CompactionLog {
   readonly inputs: readonly string[];

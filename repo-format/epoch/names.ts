@@ -7,31 +7,12 @@ export const UNCOMPACTED_PREFIX = 'xn';
 export const SINGLE_EPOCH_PREFIX = 'xs';
 export const RANGE_PREFIX = 'xr';
 
-export const EPOCH_MARKER_BYTES: Uint8Array = new TextEncoder().encode('epoch-marker');
-export const WATERMARK_BYTES: Uint8Array = new TextEncoder().encode('deletion-watermark');
-
 /** Left where a legacy repository was converted, so that clients without epochs fail. Not an index. */
 export const LEGACY_POISON_BLOB =
   'n00000000000000000000000000000000-repository_unreadable_by_this_kopia_version_upgrade_required' as BlobId;
 
 export function uncompactedPrefix(epoch: number): string {
   return `${UNCOMPACTED_PREFIX}${epoch}_`;
-}
-
-export function singleEpochPrefix(epoch: number): string {
-  return `${SINGLE_EPOCH_PREFIX}${epoch}_`;
-}
-
-export function rangePrefix(minEpoch: number, maxEpoch: number): string {
-  return `${RANGE_PREFIX}${minEpoch}_${maxEpoch}_`;
-}
-
-export function epochMarkerName(epoch: number): BlobId {
-  return `${EPOCH_MARKER_PREFIX}${epoch}` as BlobId;
-}
-
-export function watermarkName(unixSeconds: number): BlobId {
-  return `${WATERMARK_PREFIX}${unixSeconds}` as BlobId;
 }
 
 // 15 digits: every such number, and the next one, is exact. Longer ones are no epochs anyone reached.

@@ -49,7 +49,6 @@ export const EMPTY_STATS: SnapshotStats = {
 /** Why a snapshot is not complete. */
 export const INCOMPLETE_CHECKPOINT = 'checkpoint';
 export const INCOMPLETE_CANCELED = 'canceled';
-export const INCOMPLETE_LIMIT = 'limit reached';
 
 /** A snapshot to be saved. */
 export interface NewSnapshot {

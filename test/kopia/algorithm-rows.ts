@@ -44,7 +44,7 @@ export const COMPRESSORS = [
   'deflate-best-compression',
 ] as const;
 
-export const ECC_ALGORITHM = 'REED-SOLOMON-CRC32';
+const ECC_ALGORITHM = 'REED-SOLOMON-CRC32';
 const ECC_PERCENTS = [1, 2, 5, 10, 30, 100] as const;
 
 export interface AlgorithmRow {
