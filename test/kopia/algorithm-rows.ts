@@ -44,7 +44,6 @@ export const COMPRESSORS = [
   'deflate-best-compression',
 ] as const;
 
-const ECC_ALGORITHM = 'REED-SOLOMON-CRC32';
 const ECC_PERCENTS = [1, 2, 5, 10, 30, 100] as const;
 
 export interface AlgorithmRow {
