@@ -128,6 +128,8 @@ export class KopiaClient {
       `--cache-directory=${join(this.#options.folder, 'cache')}`,
       '--override-hostname=host',
       '--override-username=user',
+      // Else a kopia command sees what others wrote only half a minute later.
+      '--max-list-cache-duration=0s',
     ];
   }
 }

@@ -3,7 +3,6 @@ import {
   appendFileSync,
   chmodSync,
   linkSync,
-  lstatSync,
   mkdirSync,
   readdirSync,
   renameSync,
@@ -12,6 +11,7 @@ import {
   truncateSync,
   utimesSync,
   writeFileSync,
+  type Dirent,
 } from 'node:fs';
 import { join } from 'node:path';
 
@@ -52,15 +52,18 @@ export class RandomTree {
 
   #changeOnce(): void {
     const random = this.#random;
-    const folders = this.#list((path) => lstatSync(path).isDirectory());
-    const files = this.#list((path) => lstatSync(path).isFile());
+    const folders = this.#list((entry) => entry.isDirectory());
+    const files = this.#list((entry) => entry.isFile());
     const folder = random.pick([this.path, ...folders]);
     const fresh = join(
       folder,
       `${random.pick(['file', 'f', 'naïve 名', 'with space', 'x'.repeat(80)])}-${this.#names++}`,
     );
     const kind = random.weighted(CHANGES);
-    if (kind === 'makeFolder') return void mkdirSync(fresh);
+    if (kind === 'makeFolder') {
+      mkdirSync(fresh);
+      return;
+    }
     if (kind === 'symlink') return symlinkSync(random.pick(['.', '../..', 'nowhere', '/']), fresh);
     if (kind === 'removeFolder')
       return folders.length > 0 ? rmSync(random.pick(folders), { recursive: true }) : undefined;
@@ -103,8 +106,17 @@ export class RandomTree {
     return random.chance(0.5) ? random.bytes(length) : random.text(length);
   }
 
-  #list(wanted: (path: string) => boolean): string[] {
-    const names = readdirSync(this.path, { recursive: true, encoding: 'utf8' }).sort();
-    return names.map((name) => join(this.path, name)).filter(wanted);
+  #list(wanted: (entry: Dirent) => boolean): string[] {
+    // Not readdirSync's own recursion: that follows links.
+    const found: string[] = [];
+    const visit = (folder: string): void => {
+      for (const entry of readdirSync(folder, { withFileTypes: true })) {
+        const path = join(folder, entry.name);
+        if (wanted(entry)) found.push(path);
+        if (entry.isDirectory()) visit(path);
+      }
+    };
+    visit(this.path);
+    return found.sort();
   }
 }
