@@ -198,7 +198,7 @@ class Lane {
     if (job.isLastPart) this.#progress.file();
     return {
       ...base,
-      stored: { objectId, pieces, sparse, changed, rereads, facts: { ...factsOf(files.after), size } },
+      stored: { objectId, pieces, sparse, changed, rereads, facts: factsOf(files.after), size },
     };
   }
 }

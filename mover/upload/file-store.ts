@@ -61,6 +61,9 @@ interface ReadOutcome {
   readonly stopped: boolean;
 }
 
+/** Of a file that says it is empty and is not: such files are short, but some never end. */
+const MAX_UNSIZED_BYTES = 1 << 30;
+
 /** Answers of opening a name that does not lead to the listed file any more. */
 const GONE: ReadonlySet<number> = new Set([-ENOENT, -ELOOP, -ENXIO, -EOPNOTSUPP, -EINVAL]);
 
@@ -125,15 +128,28 @@ export class FileStore {
     }
   }
 
+  /**
+   * Reads what the file had when it was looked at and no more: neither one that grows without end nor a device put in
+   * its place can hold the lane. What came later is noticed by the look afterwards.
+   */
   #read(fd: number, stat: StatRecord, part: StoreRequest['part']): ReadOutcome {
+    if (stat.size === 0) return this.#readUnsized(fd, stat);
     const from = part?.offset ?? 0;
-    const to = part?.length === undefined ? Number.POSITIVE_INFINITY : from + part.length;
+    const to = part?.length === undefined ? stat.size : Math.min(from + part.length, stat.size);
     // A file with fewer blocks than its size needs has holes, or is compressed by its file system: ask where.
     if (!mayHaveHoles(stat)) return this.#readExtent(fd, from, to, false);
-    return this.#readSparse(fd, from, Math.min(to, stat.size), to);
+    return this.#readSparse(fd, from, to);
   }
 
-  #readSparse(fd: number, from: number, size: number, to: number): ReadOutcome {
+  /** Empty, or one of the kernel's own files that say so: those are read to their end. */
+  #readUnsized(fd: number, stat: StatRecord): ReadOutcome {
+    const first = this.#readExtent(fd, 0, this.#readBytes, false);
+    if (this.#writer.length === 0 || first.errno !== 0 || first.stopped) return first;
+    const isListed = fstat(fd, this.after) === 0 && this.after.isRegular && sameFile(this.after, stat);
+    return isListed ? this.#readExtent(fd, this.#writer.length, MAX_UNSIZED_BYTES, false) : first;
+  }
+
+  #readSparse(fd: number, from: number, size: number): ReadOutcome {
     let sparse = false;
     let at = from;
     while (at < size) {
@@ -154,8 +170,7 @@ export class FileStore {
       if (this.#writer.length < end - from) return { errno: 0, sparse, stopped: false };
       at = end;
     }
-    // The file may have grown since it was looked at.
-    return size < to ? this.#readExtent(fd, size, to, sparse) : { errno: 0, sparse, stopped: false };
+    return { errno: 0, sparse, stopped: false };
   }
 
   #readExtent(fd: number, from: number, to: number, sparse: boolean): ReadOutcome {

@@ -235,7 +235,9 @@ export interface FileResult {
     | {
         readonly objectId: string;
         readonly pieces: readonly IndirectEntry[] | undefined;
+        /** Of the file after it was read, and how many bytes were. */
         readonly facts: EntryFacts;
+        readonly size: number;
         readonly sparse: boolean;
         readonly changed: boolean;
         readonly rereads: number;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 
 import { BackupFixture } from '../../test/harness/backup-fixture.ts';
 import { findKopia, KopiaClient } from '../../test/harness/kopia-client.ts';
@@ -41,6 +42,39 @@ test('files in parts come back whole, also with holes and several names', async 
   assert.equal(again.manifest.rootEntry?.objectId, first.manifest.rootEntry?.objectId);
   assert.deepEqual([again.manifest.stats.cachedFiles, again.manifest.stats.nonCachedFiles], [5, 0]);
 });
+
+test('a large file that changes between its parts is read again whole, then marked', async (t) => {
+  const root = tree({ large: file(new SeededRandom(4).bytes(8 * PART)), small: file('x') }).temporary(t);
+  const fixture = await BackupFixture.create(t);
+  await fixture.setPolicy({}, { upload: { parallelUploadAboveSize: PART } });
+  const path = join(root, 'large');
+  const stop = new Int32Array(new SharedArrayBuffer(4));
+  const worker = new Worker(TOUCHER, { eval: true, workerData: { path, stop } });
+  const ended = new Promise((resolve) => worker.once('exit', resolve));
+  await new Promise((resolve) => worker.once('message', resolve));
+  const changed = await fixture.backUp(root, { maxRereads: 1 });
+  Atomics.store(stop, 0, 1);
+  await ended;
+  assert.deepEqual(
+    [changed.consistency.status, changed.consistency.changed, changed.consistency.paths],
+    ['changed', 1, ['large']],
+  );
+  assert.ok(changed.consistency.rereads > 0);
+  // Its bytes stood still all the while, only its times did not.
+  const description = await fixture.describe(changed.manifest);
+  assert.equal(description['large']?.sha256, describeTree(root)['large']?.sha256);
+  const { manifest, consistency } = await fixture.backUp(root);
+  assert.equal(consistency.status, 'exact');
+  assert.deepEqual(await fixture.describe(manifest), describeTree(root));
+});
+
+const TOUCHER = `
+const fs = require('node:fs'), { workerData: { path, stop }, parentPort } = require('node:worker_threads');
+for (let i = 0; Atomics.load(stop, 0) === 0; i++) {
+  fs.utimesSync(path, 1e9 + i, 1e9 + i);
+  if (i === 0) parentPort.postMessage('started');
+}
+`;
 
 test('kopia makes the same objects of large files under the same policy', async (t) => {
   const program = findKopia();

@@ -105,8 +105,12 @@ interface LateFileState {
   readonly node: DirectoryNode;
   readonly file: LargeFile;
   readonly path: string;
+  /** Of the listing, or of the last reading when the file is read again. */
+  facts: EntryFacts;
+  /** How often all parts are read again because the file changed between them. */
+  rounds: number;
   partsLeft: number;
-  readonly parts: (readonly IndirectEntry[])[];
+  parts: (readonly IndirectEntry[])[];
   stored: NonNullable<FileResult['stored']> | undefined;
   changed: boolean;
   sparse: boolean;
@@ -291,15 +295,16 @@ export class TreeUpload {
     }
     const id = this.#nextId++;
     this.#inFlight.set(id, { kind: 'file', task });
-    const { part } = task;
-    const isLastPart = part?.length === undefined;
+    const { part, state } = task;
+    // Counted once for progress, however often it is read.
+    const isLastPart = part?.length === undefined && state.rounds === 0;
     return {
       kind: 'file',
       id,
       directoryFd,
       name: file.nameBytes,
       path,
-      facts: file.facts,
+      facts: state.facts,
       part,
       isLastPart,
       policyNumber: this.#policyNumber(node),
@@ -446,12 +451,12 @@ export class TreeUpload {
   }
 
   #addLargeFile(node: DirectoryNode, file: LargeFile): void {
-    const { partBytes } = this.#options;
-    const path = node.pathOf(file.name);
-    const state: LateFileState = {
+    this.#pushParts({
       node,
       file,
-      path,
+      path: node.pathOf(file.name),
+      facts: file.facts,
+      rounds: 0,
       partsLeft: 1,
       parts: [],
       stored: undefined,
@@ -460,14 +465,20 @@ export class TreeUpload {
       size: 0,
       failed: undefined,
       vanished: false,
-    };
-    if (partBytes === undefined || file.facts.size <= partBytes) {
+    });
+  }
+
+  #pushParts(state: LateFileState): void {
+    const { partBytes } = this.#options;
+    const { node, facts } = state;
+    if (partBytes === undefined || facts.size <= partBytes) {
+      state.partsLeft = 1;
       node.unopened++;
       this.#files.push({ state, partNumber: 0, part: undefined });
       return;
     }
     // N whole parts, then one from N·size to the end, which is empty when the size divides evenly (snapshots §5.4).
-    const whole = Math.floor(file.facts.size / partBytes);
+    const whole = Math.floor(facts.size / partBytes);
     state.partsLeft = whole + 1;
     node.unopened += whole + 1;
     for (let i = 0; i <= whole; i++) {
@@ -489,7 +500,7 @@ export class TreeUpload {
       const moved = first !== undefined && !sameMoment(first.facts, stored.facts);
       state.changed ||= stored.changed || moved;
       state.sparse ||= stored.sparse;
-      state.size += stored.facts.size;
+      state.size += stored.size;
       this.totals.storedFiles++;
       state.stored = stored;
       this.totals.rereads += stored.rereads;
@@ -500,6 +511,14 @@ export class TreeUpload {
   #partDone(state: LateFileState, inParts: boolean): void {
     state.partsLeft--;
     if (state.partsLeft > 0) return;
+    const { stored } = state;
+    const isLost = state.failed !== undefined || state.vanished || stored === undefined;
+    if (!isLost && inParts && state.changed && state.rounds < this.#options.maxRereads) {
+      this.totals.rereads++;
+      const clean = { facts: stored.facts, parts: [], stored: undefined, changed: false, sparse: false, size: 0 };
+      this.#pushParts(Object.assign(state, clean, { rounds: state.rounds + 1 }));
+      return;
+    }
     this.#finishFile(state, inParts);
     this.#childDone(state.node, undefined);
   }
@@ -524,7 +543,7 @@ export class TreeUpload {
     const objectId = inParts
       ? writeConcatenation(this.#sink, state.parts, this.#metadataCompressor(node))
       : (stored.objectId as ObjectId);
-    const facts = stored.rereads > 0 ? stored.facts : file.facts;
+    const facts = stored.rereads > 0 || state.rounds > 0 ? stored.facts : file.facts;
     const extra: EntryExtra = {
       ...file.extra,
       ...(state.sparse ? { sparse: true } : {}),
