@@ -10,7 +10,7 @@ import { removeTree, scratchRoot } from '../harness/scratch.ts';
 import { measure } from './measure.ts';
 import { renderReport } from './report.ts';
 import { PHASES, Results, type Phase } from './results.ts';
-import { availableTools, openTool, toolVersions, type Tool, type ToolName } from './tools.ts';
+import { availableTools, installPackage, openTool, toolVersions, type Tool, type ToolName } from './tools.ts';
 import { changeOnePercent, makeLargeTree, makeSmallTree, makeSystemTree, type Tree } from './trees.ts';
 
 const CLONE = fileURLToPath(new URL('../../', import.meta.url));
@@ -104,12 +104,6 @@ function studies(): Study[] {
 }
 
 async function main(): Promise<void> {
-  if (
-    !values['no-build'] &&
-    spawnSync('npm', ['run', '--silent', 'build'], { cwd: CLONE, stdio: 'inherit' }).status !== 0
-  ) {
-    throw new Error('npm run build failed');
-  }
   const scratch = mkdtempSync(join(values.scratch ?? scratchRoot(), 'windlass-bench-'));
   const leave = (): void => {
     removeTree(scratch);
@@ -117,35 +111,54 @@ async function main(): Promise<void> {
   };
   process.on('SIGINT', leave).on('SIGTERM', leave);
   try {
-    for (const study of studies()) await runStudy(study, scratch);
+    const launcher = installPackage(join(scratch, 'package'));
+    if (!values['report-only']) await runStudies(scratch, launcher);
+    await report(launcher);
   } finally {
     removeTree(scratch);
   }
 }
 
-async function runStudy(study: Study, scratch: string): Promise<void> {
+async function runStudies(scratch: string, launcher: string): Promise<void> {
+  if (
+    !values['no-build'] &&
+    spawnSync('npm', ['run', '--silent', 'build'], { cwd: CLONE, stdio: 'inherit' }).status !== 0
+  ) {
+    throw new Error('npm run build failed');
+  }
+  for (const study of studies()) await runStudy(study, scratch, launcher);
+}
+
+interface OpenedTool {
+  readonly tool: Tool;
+  readonly folder: string;
+}
+
+async function runStudy(study: Study, scratch: string, launcher: string): Promise<void> {
   const path = join(scratch, 'tree');
   console.log(`making the tree of "${study.label}"`);
   const tree = study.make(path);
   console.log(
     `${study.label}: ${tree.files} files, ${(tree.bytes / GIB).toFixed(2)} GiB; ${study.tools.join(', ')} in turns, ${runs} times`,
   );
+  const openOne = (tool: ToolName, run: number): OpenedTool => {
+    const folder = join(scratch, `${tool}-${run}`);
+    return { tool: openTool(tool, { folder, windlass: launcher, windlassArgs: study.windlassArgs }), folder };
+  };
   for (let run = 1; run <= runs; run++) {
-    for (const tool of study.tools) await runCycle(study, tree, tool, run, scratch);
+    for (const tool of study.tools) await runCycle(study, tree, openOne(tool, run), run);
   }
   removeTree(path);
 }
 
 /** One tool, all phases, on a fresh repository. */
-async function runCycle(study: Study, tree: Tree, toolName: ToolName, run: number, scratch: string): Promise<void> {
-  const folder = join(scratch, `${toolName}-${run}`);
-  const tool = openTool(toolName, { folder, windlassArgs: study.windlassArgs });
+async function runCycle(study: Study, tree: Tree, { tool, folder }: OpenedTool, run: number): Promise<void> {
   const cycle = new Cycle(study, tree, tool, run, folder);
   await tool.create();
   await cycle.backup('first', true);
   await cycle.backup('unchanged', false);
   if (study.phases.has('changed')) {
-    changeOnePercent(tree, run * 10 + study.tools.indexOf(toolName));
+    changeOnePercent(tree, run * 10 + study.tools.indexOf(tool.name));
     await cycle.backup('changed', false);
   }
   if (tree.largeFile !== undefined) await cycle.restore('restore-one', tree.largeFile);
@@ -228,11 +241,11 @@ function folderBytes(folder: string): number {
   return sum;
 }
 
-async function report(): Promise<void> {
+async function report(launcher: string): Promise<void> {
   const tools = [...new Set(results.records.map((record) => record.tool))];
   const notes = existsSync(NOTES) ? readFileSync(NOTES, 'utf8') : '';
   const text = renderReport(results, {
-    versions: await toolVersions(tools),
+    versions: await toolVersions(tools, launcher),
     notes,
     date: new Date().toISOString().slice(0, 10),
   });
@@ -246,7 +259,4 @@ async function report(): Promise<void> {
 }
 
 if (values.help) console.log(USAGE);
-else {
-  if (!values['report-only']) await main();
-  await report();
-}
+else await main();

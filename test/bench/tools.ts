@@ -1,5 +1,5 @@
 // The programs the bench compares, each as the same few commands. Windlass runs as users get it: the bundled build.
-import { mkdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,6 +32,8 @@ export interface Tool {
 export interface ToolOptions {
   /** Scratch folder of this tool and cycle. */
   readonly folder: string;
+  /** The launcher to run. */
+  readonly windlass: string;
   readonly windlassArgs: readonly string[];
 }
 
@@ -42,8 +44,16 @@ export const KOPIA_HASH = 'BLAKE2B-256-128';
 const CLONE = fileURLToPath(new URL('../../', import.meta.url));
 const NODE = join(CLONE, 'node_modules/.bin/node');
 
-/** How the bundled build is started: the same flags as `bin/windlass` gives. */
-export const WINDLASS_ARGV: readonly string[] = [NODE, '--max-semi-space-size=4', join(CLONE, 'dist/main.js')];
+/**
+ * Lays the package out as an installation does, without the sources, so that the launcher starts the bundled build as it
+ * does for users; answers the launcher's path.
+ */
+export function installPackage(folder: string): string {
+  mkdirSync(folder, { recursive: true });
+  cpSync(join(CLONE, 'bin'), join(folder, 'bin'), { recursive: true });
+  for (const name of ['dist', 'node_modules', 'package.json']) symlinkSync(join(CLONE, name), join(folder, name));
+  return join(folder, 'bin/windlass');
+}
 
 export function availableTools(): ToolName[] {
   const tools: ToolName[] = ['windlass', 'windlass-same'];
@@ -76,8 +86,8 @@ function windlass(name: ToolName, options: ToolOptions, createArgs: readonly str
   const repository = join(options.folder, 'repository');
   const cache = join(options.folder, 'cache');
   const command = (...args: string[]): Command => ({
-    argv: [...WINDLASS_ARGV, '-r', repository, '--cache-dir', cache, ...options.windlassArgs, ...args],
-    env: { WINDLASS_PASSWORD: PASSWORD, HOME: options.folder, MALLOC_ARENA_MAX: '2' },
+    argv: [options.windlass, '-r', repository, '--cache-dir', cache, ...options.windlassArgs, ...args],
+    env: { WINDLASS_PASSWORD: PASSWORD, HOME: options.folder },
   });
   let snapshot = '';
   return {
@@ -150,13 +160,13 @@ function restic(options: ToolOptions): Tool {
 }
 
 /** Versions as the programs tell them, for the report. */
-export async function toolVersions(tools: readonly ToolName[]): Promise<string[]> {
+export async function toolVersions(tools: readonly ToolName[], windlassPath: string): Promise<string[]> {
   const lines: string[] = [];
   const ask = async (label: string, argv: readonly string[]): Promise<void> => {
     const result = await runCommand(argv);
     lines.push(`${label} ${/\d+\.\d+\.\d+\S*/.exec(result.stdout + result.stderr)?.[0] ?? 'of unknown version'}`);
   };
-  await ask('windlass', [...WINDLASS_ARGV, '--version']);
+  await ask('windlass', [windlassPath, '--version']);
   await ask('Node.js', [NODE, '--version']);
   if (tools.includes('kopia')) await ask('kopia', [findKopia() ?? 'kopia', '--version']);
   if (tools.includes('restic')) await ask('restic', [findProgram('restic', 'RESTIC') ?? 'restic', 'version']);

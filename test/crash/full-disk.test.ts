@@ -23,11 +23,12 @@ function mountSmallDisk(path: string, sizeMiB: number): boolean {
 }
 
 test('a real full disk', async (t) => {
-  let disk: string | undefined;
+  const mounts: string[] = [];
   // Hooks run in the order they are registered: the mount goes before the folder that holds it.
-  t.after(() => disk !== undefined && spawnSync('umount', [disk]));
+  t.after(() => mounts.forEach((path) => spawnSync('umount', [path])));
   const folder = memoryFolder(t, 'full');
-  disk = join(folder, 'disk');
+  const disk = join(folder, 'disk');
+  mounts.push(disk);
   if (!mountSmallDisk(disk, 16)) return t.skip('a small file system cannot be mounted here (needs root)');
   const repository = join(disk, 'repository');
   const windlass = new WindlassClient({ repository, cacheFolder: join(folder, 'cache'), password: 'full-disk' });
