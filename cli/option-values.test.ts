@@ -8,6 +8,7 @@ import {
   parsePositive,
   parseSizeBytes,
   parseTag,
+  parseThreads,
 } from './option-values.ts';
 
 test('sizes are read with and without units', () => {
@@ -33,4 +34,9 @@ test('lists take known words only, several times over', () => {
   const parse = parseList(['owners', 'modes'] as const);
   assert.deepEqual(parse('modes', parse('owners, modes', undefined)), ['owners', 'modes']);
   assert.throws(() => parse('owners,colours', undefined), /owners, modes/);
+});
+
+test('worker threads are bounded, because each takes memory', () => {
+  assert.equal(parseThreads('64'), 64);
+  for (const text of ['0', '65', '1000', 'many']) assert.throws(() => parseThreads(text), /thread|least|whole number/);
 });

@@ -40,6 +40,15 @@ export function parsePositive(text: string): number {
   return value;
 }
 
+/** Each worker thread has a heap and buffers of its own: a slip of the finger must not take the machine's memory. */
+const MAX_WORKER_THREADS = 64;
+
+export function parseThreads(text: string): number {
+  const value = parsePositive(text);
+  if (value > MAX_WORKER_THREADS) throw new InvalidArgumentError(`at most ${MAX_WORKER_THREADS} worker threads`);
+  return value;
+}
+
 export function parsePercent(text: string): number {
   const value = Number(text);
   if (!/^\d{1,3}(\.\d+)?$/.test(text) || value > 100)

@@ -1,6 +1,6 @@
 // `windlass snapshot restore`: the options of a restore.
 import { Option, type Command } from 'commander';
-import { parseList, parsePositive } from '../option-values.ts';
+import { parseList, parseThreads } from '../option-values.ts';
 import { SOURCE_HELP, withExamples, type Runner } from '../command-runner.ts';
 import { SKIPPABLE, type RestoreOptions } from '../snapshot/restore-options.ts';
 
@@ -26,7 +26,7 @@ export function defineRestoreCommand(group: Command, run: Runner): void {
       .option('--dry-run', 'say what would be done and change nothing')
       .option('--verify', 'read the restored files back and compare them')
       .option('--receipt <file>', 'write a JSON receipt: what was expected, what was done, what did not take')
-      .option('--parallel <n>', 'worker threads', parsePositive)
+      .option('--parallel <n>', 'worker threads, at most 64', parseThreads)
       .action(async (id: string, target: string, options: RestoreOptions, command: Command) => {
         await run(command, async (context) =>
           (await import('../snapshot/restore.ts')).restoreCommand(context, id, target, options),

@@ -1,6 +1,6 @@
 // `windlass snapshot …`: make, list, look at, keep, check, compare, restore and forget snapshots.
 import type { Command } from 'commander';
-import { collect, collectTag, parseCount, parsePercent, parsePositive } from '../option-values.ts';
+import { collect, collectTag, parseCount, parsePercent, parseThreads } from '../option-values.ts';
 import { SOURCE_HELP, withExamples, type Runner } from '../command-runner.ts';
 import type { CreateOptions } from '../snapshot/create.ts';
 import type { ListOptions } from '../snapshot/list.ts';
@@ -28,7 +28,7 @@ function defineCreate(group: Command, run: Runner): void {
       .option('--description <text>', 'free text kept with the snapshot')
       .option('--pin <name>', 'pin the snapshot under this name (may be repeated)', collect)
       .option('--parent <id>', 'compare with this snapshot instead of the last ones; none reads everything')
-      .option('--parallel <n>', 'worker threads', parsePositive)
+      .option('--parallel <n>', 'worker threads, at most 64', parseThreads)
       .option('--compression <name>', 'compress file contents, for example zstd-fastest')
       .option('--exclude <glob>', 'leave out what matches, in .gitignore syntax (may be repeated)', collect)
       .option('--one-file-system', 'do not cross into other file systems')
@@ -118,7 +118,7 @@ function defineVerifyAndDiff(group: Command, run: Runner): void {
       .description('check that snapshots can be restored: every directory, and the contents of a share of the files')
       .argument('[id...]', 'snapshot IDs (default: all)')
       .option('--percent <n>', 'share of the files whose contents are read and checked', parsePercent, 100)
-      .option('--parallel <n>', 'worker threads', parsePositive)
+      .option('--parallel <n>', 'worker threads, at most 64', parseThreads)
       .action(async (ids: readonly string[], options: VerifyOptions, command: Command) => {
         await run(command, async (context) =>
           (await import('../snapshot/verify.ts')).verifyCommand(context, ids, options),
