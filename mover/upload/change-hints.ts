@@ -1,6 +1,7 @@
 // What this machine remembers of a source between two runs: for each file, a fingerprint of its path, inode and change
-// time. Kopia's rule (size, mtime, mode, owner) misses a file rewritten in place with its old mtime put back; the change
-// time does not. A fingerprint that is there also says that extended attributes are as they were. A directory of which
+// time, and of what Kopia's rule looks at (size, mtime, mode, owner), because some file systems make the change time up.
+// Kopia's rule misses a file rewritten in place with its old mtime put back; the change time does not. A fingerprint that
+// is there also says that extended attributes are as they were. A directory of which
 // nothing changed, and nothing below it is a directory, has a fingerprint of its own: its object serves again unread.
 //
 // Only a hint: losing the file costs nothing but time, a chance equality (2⁻⁶⁴) falls back to kopia's rule.
@@ -11,7 +12,7 @@ import { closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync, rmSync
 import { dirname } from 'node:path';
 import type { StatRecord } from '../posix/libc.ts';
 
-const FORMAT = 'windlass-change-hints-1';
+const FORMAT = 'windlass-change-hints-2';
 const MAX_HEADER_BYTES = 4096;
 /** 2^26 slots, half a gigabyte, are for more than thirty million files; a larger file is not ours. */
 const MAX_SLOTS = 1 << 26;
@@ -65,9 +66,18 @@ function mixStat(text: number, stat: StatRecord, out: Fingerprint): void {
   low = mixWord(low, stat.inoHigh);
   low = mixWord(low, stat.ctimeSeconds | 0);
   low = mixWord(low, stat.ctimeNanoseconds);
+  low = mixWord(low, stat.size | 0);
+  low = mixWord(low, stat.mtimeNanoseconds);
+  low = mixWord(low, stat.mtimeSeconds | 0);
   let high = mixWord(text ^ 0x9e3779b9, stat.ctimeNanoseconds);
   high = mixWord(high, stat.ctimeSeconds | 0);
   high = mixWord(high, stat.inoLow ^ 0x27d4eb2f);
+  high = mixWord(high, (stat.size | 0) ^ (stat.size / 2 ** 32));
+  high = mixWord(high, stat.mtimeNanoseconds ^ stat.mode);
+  high = mixWord(high, stat.uid);
+  high = mixWord(high, stat.gid);
+  // Another file system mounted in the place may have the same inodes.
+  high = mixWord(high, stat.dev | 0);
   out.low = low >>> 0;
   out.high = (high | 1) >>> 0;
 }
