@@ -191,3 +191,28 @@ test('a lane that is told to stop stops within one piece', (t) => {
   });
   assert.deepEqual([outcome, pieces], [{ kind: 'stopped' }, 1]);
 });
+
+test('a part that does not give the bytes its file said it has is stored as changed', () => {
+  // The kernel's own files say that they are empty and are not: here the reading goes the other way than a short one.
+  const directoryFd = check(openat(AT_FDCWD, '/proc', O_RDONLY | O_DIRECTORY), 'openat', '/proc');
+  try {
+    const listed = new StatRecord();
+    check(statAt(directoryFd, 'version', listed), 'statx', '/proc/version');
+    const sink: ChunkSink = { splitterName: 'FIXED-1M', writeContent: () => '0'.repeat(32) as ContentId };
+    const writer = new ObjectWriter(sink, createSplitter('FIXED-1M', READ_BYTES));
+    const progress = new LaneProgress(createProgressMemory(1), 0);
+    const store = new FileStore({ readBytes: READ_BYTES, maxRereads: 0 }, { writer, progress, isStopped: () => false });
+    const part = { offset: 0, length: undefined };
+    const outcome = store.store({
+      directoryFd,
+      name: 'version',
+      listed,
+      compressor: 'none',
+      metadataCompressor: 'none',
+      part,
+    });
+    assert.equal(outcome.kind === 'stored' && outcome.changed, true);
+  } finally {
+    close(directoryFd);
+  }
+});

@@ -116,7 +116,7 @@ export class FileStore {
       if (!this.after.isRegular || !sameFile(this.after, before)) return { kind: 'vanished' };
       if (read.errno !== 0) return { kind: 'failed', errno: read.errno, call: 'read' };
       const size = this.#writer.length;
-      const steady = sameVersion(before, this.after) && (part !== undefined || size === before.size);
+      const steady = sameVersion(before, this.after) && size === expectedBytes(before, part);
       if (!steady && rereads < this.#maxRereads) {
         before = this.#before.assign(this.after);
         continue;
@@ -207,4 +207,10 @@ export class FileStore {
     }
     return true;
   }
+}
+
+/** What reading a file of this size gives, whole or in part. Fewer bytes were cut short by whoever serves the file. */
+function expectedBytes({ size }: StatRecord, part: StoreRequest['part']): number {
+  if (part === undefined) return size;
+  return Math.min(part.length ?? size, Math.max(0, size - part.offset));
 }
