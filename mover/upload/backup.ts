@@ -1,8 +1,7 @@
 // Backs up one directory tree as a snapshot: finds what to compare with, runs the lanes over the tree, makes everything
 // durable, and only then says that there is a snapshot. A run that fails or is stopped leaves what it stored for the next.
-import { createHash } from 'node:crypto';
-import { closeSync, constants, openSync, realpathSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { closeSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -15,28 +14,29 @@ import {
   INCOMPLETE_CHECKPOINT,
   loadPolicyTree,
   loadSnapshot,
-  formatSource,
   type ManifestId,
   type NewSnapshot,
-  type Policy,
   type Repository,
   saveSnapshot,
   type SessionId,
   type SnapshotManifest,
   type SnapshotSource,
-  type SnapshotStats,
   type SourcePolicies,
 } from '../../repo-format/index.ts';
-import type { IgnorePolicy } from '../source/ignore-rules.ts';
 import { applyRetention } from './apply-retention.ts';
-import { type HintTable, loadHints, storeHints } from './change-hints.ts';
+import { type BackupResult, consistencyOf, errorsOf, statsOf } from './backup-report.ts';
 import type { FinishedDirectory } from './directory-node.ts';
 import { PolicyTable, requireCompressor } from './directory-policy.ts';
 import { LanePool } from './lane-pool.ts';
-import type { FailedPath, LaneInit, LaneOptions, PreviousObject } from './lane-protocol.ts';
+import type { LaneInit, LaneOptions } from './lane-protocol.ts';
 import { MainSink } from './main-sink.ts';
 import { type BackupProgress, createProgressMemory, sumProgress } from './progress.ts';
-import { defaultLanes, type TreeRoot, TreeUpload, type TreeTotals } from './tree-upload.ts';
+import { raceTick } from './race-tick.ts';
+import { SourceHints } from './source-hints.ts';
+import { type OpenRoot, openRoot, partBytes, rootIgnore } from './source-root.ts';
+import { defaultLanes, TreeUpload } from './tree-upload.ts';
+
+export type { BackupError, BackupResult, ConsistencyReport } from './backup-report.ts';
 
 export interface BackupOptions {
   /** A directory or a regular file. */
@@ -74,41 +74,8 @@ export interface BackupDeps {
   readonly progress?: (progress: BackupProgress) => void;
 }
 
-export interface ConsistencyReport {
-  /** `exact`: every file stood still while it was read and none went away. */
-  readonly status: 'exact' | 'changed' | 'vanished';
-  readonly changed: number;
-  readonly vanished: number;
-  readonly rereads: number;
-  /** Of files that changed or vanished, the first thousand of each. */
-  readonly paths: readonly string[];
-}
-
-/** A file or directory that could not be read; it is not in the snapshot, but in its list of errors. */
-export interface BackupError {
-  readonly path: string;
-  readonly error: string;
-  /** errno name, as `EACCES`. */
-  readonly code: string;
-}
-
-export interface BackupResult {
-  readonly manifest: SnapshotManifest;
-  readonly errors: readonly BackupError[];
-  /** Failures that a stored policy says do not count; they are in the snapshot's list too. */
-  readonly ignoredErrors: readonly BackupError[];
-  readonly consistency: ConsistencyReport;
-  /** Snapshots that the source's retention policy removed. */
-  readonly expired: readonly ManifestId[];
-  readonly bytesHashed: number;
-  /** Bytes added to the repository. */
-  readonly bytesUploaded: number;
-  readonly newContents: number;
-  /** Packs taken over from a run that was killed. */
-  readonly resumedPacks: number;
-}
-
-const DEFAULT_CHECKPOINT_MS = 45 * 60 * 1000;
+/** Maintenance takes contents that no snapshot refers to after a day at most: checkpoints come well before. */
+const MAX_CHECKPOINT_MS = 45 * 60 * 1000;
 const INDEX_FLUSH_MS = 10 * 60 * 1000;
 const TICK_MS = 250;
 // A stop must be over within a second: waiting for lanes, storing what they had, ending them.
@@ -148,6 +115,12 @@ async function previousSnapshots(
   return [await loadSnapshot(repository.manifests, parent, signal)];
 }
 
+interface LaneStart {
+  readonly policyTable: PolicyTable;
+  readonly hints: SourceHints;
+  readonly sessionId: SessionId;
+}
+
 class BackupRun {
   readonly #repository: Repository;
   readonly #options: BackupOptions;
@@ -162,7 +135,6 @@ class BackupRun {
   #checkpoint: ManifestId | undefined;
   #lastCheckpointMs: number;
   #lastFlushMs: number;
-  readonly #hintLogs: Uint32Array[] = [];
   /** Ends when the run does: packs on their way to storage. */
   readonly #storing = new AbortController();
   #adoptedBefore = 0;
@@ -205,14 +177,19 @@ class BackupRun {
     };
     signal.addEventListener('abort', stop, { once: true });
     try {
-      const hints = this.#loadHints(root);
+      const [previous] = this.#previous;
+      const hints = new SourceHints(this.#deps.stateDirectory, {
+        source: this.#options.source,
+        device: root.device,
+        previous,
+      });
       const policyTable = this.#policyTable();
       tree = this.#openTree(root, policyTable, hints);
       pool = this.#startLanes(tree, { policyTable, hints, sessionId });
-      await this.#drive(tree, pool, signal);
-      await this.#collectPacks(pool);
+      await this.#drive(tree, pool, hints, signal);
+      await this.#collectPacks(pool, hints);
       const result = await this.#finish(tree, signal);
-      this.#storeHints(result.manifest.rootEntry?.objectId, root);
+      hints.store(result.manifest.rootEntry?.objectId, this.#deps.logger);
       return result;
     } catch (error) {
       stop();
@@ -228,14 +205,14 @@ class BackupRun {
     }
   }
 
-  #openTree(root: OpenRoot, policyTable: PolicyTable, hints: HintTable | undefined): TreeUpload {
+  #openTree(root: OpenRoot, policyTable: PolicyTable, { primary }: SourceHints): TreeUpload {
     return new TreeUpload(
       {
         ...root,
         previous: this.#previous.flatMap(({ rootEntry }) =>
           rootEntry?.type === 'd' && rootEntry.objectId !== '' ? [rootEntry.objectId] : [],
         ),
-        primary: hints === undefined ? undefined : primaryOf(this.#previous[0]),
+        primary,
         policies: this.#policies.root,
         ignore: rootIgnore(this.#policies, this.#options),
         oneFileSystem: this.#options.oneFileSystem ?? false,
@@ -266,8 +243,8 @@ class BackupRun {
       control: this.#control.buffer as SharedArrayBuffer,
       progress: this.#progressMemory,
       laneNumber,
-      hints: hints?.memory,
-      keepHints: this.#hintsPath() !== undefined,
+      hints: hints.table?.memory,
+      keepHints: hints.isKept,
     }));
     return LanePool.start(inits, {
       nextJobs: () => tree.nextJobs(),
@@ -282,7 +259,7 @@ class BackupRun {
   }
 
   /** Feeds the lanes until the tree is done, with pauses for checkpoints and index flushes. */
-  async #drive(tree: TreeUpload, pool: LanePool, signal: AbortSignal): Promise<void> {
+  async #drive(tree: TreeUpload, pool: LanePool, hints: SourceHints, signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
     pool.supply();
     // Waited for again and again, and made anew only when it is over: a long run has very many ticks.
@@ -304,20 +281,21 @@ class BackupRun {
       const now = clock.monotonicMs();
       const { pendingContents, newContentsCapacity } = this.#repository.contents;
       const isFull = pendingContents > newContentsCapacity * 0.75;
-      const checkpointDue =
-        now - this.#lastCheckpointMs >= (this.#options.checkpointIntervalMs ?? DEFAULT_CHECKPOINT_MS);
+      const { checkpointIntervalMs = MAX_CHECKPOINT_MS } = this.#options;
+      const checkpointDue = now - this.#lastCheckpointMs >= Math.min(checkpointIntervalMs, MAX_CHECKPOINT_MS);
       if (checkpointDue || isFull || now - this.#lastFlushMs >= INDEX_FLUSH_MS) {
-        await this.#flushMidway(tree, pool, checkpointDue, signal);
+        await pool.pause();
+        await this.#collectPacks(pool, hints);
+        if (checkpointDue) await this.#saveCheckpoint(tree, signal);
+        await this.#flushMidway(pool, signal);
         idle = pool.idle();
       }
     }
   }
 
-  async #flushMidway(tree: TreeUpload, pool: LanePool, withCheckpoint: boolean, signal: AbortSignal): Promise<void> {
+  /** Makes durable what lanes that stand still have handed over, and lets them go on. */
+  async #flushMidway(pool: LanePool, signal: AbortSignal): Promise<void> {
     const { contents } = this.#repository;
-    await pool.pause();
-    await this.#collectPacks(pool);
-    if (withCheckpoint) await this.#saveCheckpoint(tree, signal);
     await this.#repository.flush(signal);
     const sessionId = await contents.startSession(signal);
     const known = contents.known();
@@ -328,11 +306,11 @@ class BackupRun {
       sessionId,
     });
     this.#lastFlushMs = this.#deps.clock.monotonicMs();
-    if (withCheckpoint) this.#lastCheckpointMs = this.#lastFlushMs;
     pool.resume();
   }
 
   async #saveCheckpoint(tree: TreeUpload, signal: AbortSignal): Promise<void> {
+    this.#lastCheckpointMs = this.#deps.clock.monotonicMs();
     const root = tree.writePartial(INCOMPLETE_CHECKPOINT);
     if (root === undefined) return;
     const { manifests } = this.#repository;
@@ -349,9 +327,9 @@ class BackupRun {
     if (older !== undefined) await deleteSnapshot(manifests, older, signal);
   }
 
-  async #collectPacks(pool: LanePool): Promise<void> {
+  async #collectPacks(pool: LanePool, hintsOfRun: SourceHints): Promise<void> {
     const { tails, stats, hints } = await pool.finishPacks();
-    this.#hintLogs.push(...hints);
+    hintsOfRun.add(hints);
     for (const pack of tails) {
       this.#uploadedBytes += pack.length;
       this.#repository.contents.acceptTail(pack);
@@ -436,40 +414,12 @@ class BackupRun {
     try {
       const rest = await pool.settle(isStop ? SETTLE_MS : SETTLE_AFTER_FAILURE_MS, this.#deps.clock);
       for (const pack of rest?.tails ?? []) contents.acceptTail(pack);
-      if (!isStop || rest?.isWhole !== true) {
-        contents.markFailed(
-          failure ?? new WindlassError('the backup was stopped before its packs were stored', { code: 'LANE_FAILED' }),
-        );
-      }
+      if (rest?.isWhole !== true) contents.markFailed(failure ?? packsLost());
       const storing = contents.storePacks(this.#storing.signal);
       await (isStop ? withinMs(storing, STORE_MS) : storing);
     } catch (cause) {
       contents.markFailed(failure ?? cause);
       this.#deps.logger.debug('what was stored so far could not all be kept', { error: String(cause) });
-    }
-  }
-
-  #hintsPath(): string | undefined {
-    const { stateDirectory } = this.#deps;
-    if (stateDirectory === undefined) return undefined;
-    const source = createHash('sha256').update(formatSource(this.#options.source)).digest('hex').slice(0, 32);
-    return join(stateDirectory, 'hints', source);
-  }
-
-  #loadHints(root: Pick<TreeRoot, 'device'>): HintTable | undefined {
-    const path = this.#hintsPath();
-    const rootObjectId = this.#previous[0]?.rootEntry?.objectId;
-    if (path === undefined || rootObjectId === undefined) return undefined;
-    return loadHints(path, { rootObjectId, device: root.device });
-  }
-
-  #storeHints(rootObjectId: string | undefined, root: Pick<TreeRoot, 'device'>): void {
-    const path = this.#hintsPath();
-    if (path === undefined || rootObjectId === undefined) return;
-    try {
-      storeHints(path, { rootObjectId, device: root.device }, this.#hintLogs);
-    } catch (error) {
-      this.#deps.logger.warn('change hints could not be stored; the next run is slower', { error: String(error) });
     }
   }
 
@@ -520,113 +470,11 @@ function lanesWithin(memoryLimitBytes: number | undefined, wanted: number): numb
   return Math.max(1, Math.min(wanted, Math.floor((memoryLimitBytes - BASE_MEMORY_BYTES) / LANE_MEMORY_BYTES)));
 }
 
-type OpenRoot = Pick<TreeRoot, 'fd' | 'file' | 'device'>;
-
-interface LaneStart {
-  readonly policyTable: PolicyTable;
-  readonly hints: HintTable | undefined;
-  readonly sessionId: SessionId;
-}
-
-/** The root itself may be a symlink, as a person would expect; nothing below it is followed. */
-function openRoot(path: string): OpenRoot {
-  try {
-    const real = realpathSync(path);
-    const stat = statSync(real);
-    if (stat.isDirectory())
-      return { fd: openSync(real, constants.O_RDONLY | constants.O_DIRECTORY), file: undefined, device: stat.dev };
-    if (stat.isFile()) {
-      const name = basename(real);
-      return {
-        fd: openSync(dirname(real), constants.O_RDONLY | constants.O_DIRECTORY),
-        file: { name, nameBytes: Buffer.from(name) },
-        device: stat.dev,
-      };
-    }
-    throw new WindlassError(`${path} is neither a directory nor a regular file`, {
-      code: 'SOURCE_UNREADABLE',
-      context: { path },
-    });
-  } catch (cause) {
-    if (cause instanceof WindlassError) throw cause;
-    const code = (cause as NodeJS.ErrnoException).code ?? 'UNKNOWN';
-    throw new WindlassError(`cannot open ${path}: ${code}`, {
-      code: 'SOURCE_UNREADABLE',
-      context: { path, errno: code },
-      cause,
-    });
-  }
-}
-
-function primaryOf(previous: SnapshotManifest | undefined): PreviousObject | undefined {
-  const root = previous?.rootEntry;
-  if (root?.type !== 'd' || root.objectId === '' || root.summary === undefined) return undefined;
-  return { objectId: root.objectId, summary: root.summary };
-}
-
-/** Kopia stores its defaults as a policy when it creates a repository; nobody asked for those. */
-const KOPIA_DEFAULT_DOT_FILES = ['.kopiaignore'];
-
-function rootIgnore({ effective }: SourcePolicies, options: BackupOptions): IgnorePolicy | undefined {
-  const files = effective.stored.files ?? {};
-  const isDefault = files.ignoreDotFiles?.length === 1 && files.ignoreDotFiles[0] === KOPIA_DEFAULT_DOT_FILES[0];
-  const isGlobalOnly = !effective.sources.some(
-    ({ target, policy }) => target.host !== '' && policy.files?.ignoreDotFiles !== undefined,
-  );
-  const ignore = [...(files.ignore ?? []), ...(options.excludes ?? [])];
-  const ignoreDotFiles = isDefault && isGlobalOnly ? [] : (files.ignoreDotFiles ?? []);
-  const oneFileSystem = options.oneFileSystem ?? files.oneFileSystem ?? false;
-  const maxFileSize = Number(files.maxFileSize ?? 0);
-  if (ignore.length === 0 && ignoreDotFiles.length === 0 && !oneFileSystem && maxFileSize === 0) return undefined;
-  return { ignore, ignoreDotFiles, oneFileSystem, maxFileSize };
-}
-
-function partBytes(policy: Policy): number | undefined {
-  const size = Number(policy.upload?.parallelUploadAboveSize ?? 0);
-  return size > 0 && Number.isSafeInteger(size) ? size : undefined;
-}
-
-function statsOf(totals: TreeTotals): SnapshotStats {
-  return {
-    totalSize: totals.bytes,
-    excludedTotalSize: totals.excludedBytes,
-    fileCount: totals.storedFiles,
-    cachedFiles: totals.cachedFiles,
-    nonCachedFiles: totals.readFiles,
-    dirCount: totals.directories,
-    excludedFileCount: totals.excludedFiles,
-    excludedDirCount: totals.excludedDirs,
-    ignoredErrorCount: totals.ignoredErrors.length,
-    errorCount: totals.errors.length,
-  };
-}
-
-function consistencyOf(totals: TreeTotals): ConsistencyReport {
-  const { changed, vanished, rereads, changedPaths, vanishedPaths } = totals;
-  const status = changed > 0 ? 'changed' : vanished > 0 ? 'vanished' : 'exact';
-  return { status, changed, vanished, rereads, paths: [...changedPaths, ...vanishedPaths] };
-}
-
-/** By path: lanes find them in any order. */
-function errorsOf(failed: readonly FailedPath[]): BackupError[] {
-  const errors = failed.map(({ path, message, code }) => ({ path, error: message, code }));
-  return errors.sort((a, b) => (a.path < b.path ? -1 : 1));
+function packsLost(): WindlassError {
+  return new WindlassError('the backup was stopped before its packs were stored', { code: 'LANE_FAILED' });
 }
 
 /** As `work`, but rejects when that takes too long; `work` then goes on by itself. */
 async function withinMs(work: Promise<void>, timeoutMs: number): Promise<void> {
   if (!(await raceTick(work, timeoutMs))) throw new WindlassError('storing took too long', { code: 'LANE_FAILED' });
-}
-
-/** True when `work` is done, false after `tickMs`; a rejection of `work` rejects. */
-async function raceTick(work: Promise<void>, tickMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const tick = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), tickMs);
-  });
-  try {
-    return await Promise.race([work.then(() => true), tick]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

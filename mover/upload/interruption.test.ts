@@ -5,7 +5,8 @@ import { readdirSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 
 import type { BlobStorage } from '../../repo-format/index.ts';
-import { BackupFixture, childCommand, type FixtureOptions } from '../../test/harness/backup-fixture.ts';
+import { BackupFixture, type FixtureOptions } from '../../test/harness/backup-fixture.ts';
+import { childCommand } from '../../test/harness/run-backup-child.ts';
 import { runCommand } from '../../test/harness/run-command.ts';
 import { SeededRandom } from '../../test/harness/seeded-random.ts';
 import { describeTree, file, tree } from '../../test/harness/tree.ts';

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
 import { deserializeError, WindlassError } from '../../base/errors.ts';
 import type { ContentWriterStats, StagedPack } from '../../repo-format/index.ts';
+import { raceTick } from './race-tick.ts';
 import type { FromLane, LaneInit, LaneJob, LaneResult, ToLane } from './lane-protocol.ts';
 
 /** Messages a lane may hold: one being worked on, one waiting, so that it never idles for the main thread. */
@@ -194,10 +195,10 @@ export class LanePool {
         if (exited) return;
         const gone = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
         worker.postMessage({ type: 'exit' } satisfies ToLane);
-        if (await settled(gone, graceMs)) return;
+        if (await raceTick(gone, graceMs)) return;
         // Does not wait for its promise: a thread in an endless system call never ends.
         void worker.terminate();
-        if (!(await settled(gone, TERMINATE_MS))) worker.unref();
+        if (!(await raceTick(gone, TERMINATE_MS))) worker.unref();
       }),
     );
   }
@@ -258,18 +259,5 @@ export class LanePool {
 
   #wake(): void {
     for (const resolve of this.#waiters.splice(0)) resolve();
-  }
-}
-
-/** True when `work` is done within `timeoutMs`. */
-async function settled(work: Promise<void>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), timeoutMs);
-  });
-  try {
-    return await Promise.race([work.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
 
-import { BackupFixture, childCommand, childOutcome } from '../../test/harness/backup-fixture.ts';
+import { BackupFixture } from '../../test/harness/backup-fixture.ts';
+import { childCommand, childOutcome } from '../../test/harness/run-backup-child.ts';
 import { runCommand } from '../../test/harness/run-command.ts';
 import { describeTree, directory, file, tree } from '../../test/harness/tree.ts';
 

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
-import { BackupFixture, childCommand, childOutcome } from '../../test/harness/backup-fixture.ts';
+import { BackupFixture } from '../../test/harness/backup-fixture.ts';
 import { findProgram } from '../../test/harness/kopia-client.ts';
+import { childCommand, childOutcome } from '../../test/harness/run-backup-child.ts';
 import { runCommand } from '../../test/harness/run-command.ts';
 import { deepPath, describeTree, directory, file, removeTree, tree } from '../../test/harness/tree.ts';
 

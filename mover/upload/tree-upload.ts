@@ -7,9 +7,7 @@ import {
   type ChunkSink,
   DIRECTORY_PREFIX,
   encodeEntry,
-  type EntryExtra,
   type EntryFields,
-  type IndirectEntry,
   type ObjectId,
   type Policy,
   type PolicyNode,
@@ -18,22 +16,23 @@ import {
   writeObject,
 } from '../../repo-format/index.ts';
 import type { IgnorePolicy } from '../source/ignore-rules.ts';
-import { errnoName, openFileLimit, StatRecord, statAt } from '../posix/libc.ts';
+import { errnoName, StatRecord, statAt } from '../posix/libc.ts';
 import { factsOf } from './entry-facts.ts';
 import { DirectoryNode, type FinishedDirectory } from './directory-node.ts';
 import type { PolicyTable } from './directory-policy.ts';
+import { type FileTask, LateFile } from './late-file.ts';
 import type {
   DirectoryFailure,
   DirectoryResult,
-  EntryFacts,
   FailedPath,
   FileResult,
   LaneJob,
   LaneResult,
-  LargeFile,
   PreviousObject,
   Subdirectory,
 } from './lane-protocol.ts';
+import { OpenDirectories } from './open-directories.ts';
+import { TreeTotals } from './tree-totals.ts';
 
 export interface TreeRoot {
   /** An open directory; owned by the upload from now on. */
@@ -64,30 +63,6 @@ export interface TreeUploadOptions {
   readonly maxErrors: number | undefined;
 }
 
-/** What happened, over the whole tree. */
-export interface TreeTotals {
-  files: number;
-  cachedFiles: number;
-  readFiles: number;
-  /** Files, or parts of large ones, that were read and stored. */
-  storedFiles: number;
-  bytes: number;
-  directories: number;
-  excludedFiles: number;
-  excludedDirs: number;
-  excludedBytes: number;
-  changed: number;
-  vanished: number;
-  rereads: number;
-  readonly errors: FailedPath[];
-  /** Those that a stored policy says do not count. */
-  readonly ignoredErrors: FailedPath[];
-  readonly changedPaths: string[];
-  readonly vanishedPaths: string[];
-}
-
-/** Paths named in the report; the counts are exact however many there are. */
-const MAX_NAMED_PATHS = 1000;
 /** Directories in one message: small trees stay spread over the lanes, large ones cost few messages. */
 const MAX_BATCH = 32;
 
@@ -101,52 +76,11 @@ interface DirectoryTask {
   readonly primary: PreviousObject | undefined;
 }
 
-interface LateFileState {
-  readonly node: DirectoryNode;
-  readonly file: LargeFile;
-  readonly path: string;
-  /** Of the listing, or of the last reading when the file is read again. */
-  facts: EntryFacts;
-  /** How often all parts are read again because the file changed between them. */
-  rounds: number;
-  partsLeft: number;
-  parts: (readonly IndirectEntry[])[];
-  stored: NonNullable<FileResult['stored']> | undefined;
-  changed: boolean;
-  sparse: boolean;
-  size: number;
-  failed: FailedPath | undefined;
-  vanished: boolean;
-}
-
-interface FileTask {
-  readonly state: LateFileState;
-  readonly partNumber: number;
-  readonly part: { readonly offset: number; readonly length: number | undefined } | undefined;
-}
-
 type InFlight =
   { readonly kind: 'directory'; readonly task: DirectoryTask } | { readonly kind: 'file'; readonly task: FileTask };
 
 export class TreeUpload {
-  readonly totals: TreeTotals = {
-    files: 0,
-    cachedFiles: 0,
-    readFiles: 0,
-    storedFiles: 0,
-    bytes: 0,
-    directories: 0,
-    excludedFiles: 0,
-    excludedDirs: 0,
-    excludedBytes: 0,
-    changed: 0,
-    vanished: 0,
-    rereads: 0,
-    errors: [],
-    ignoredErrors: [],
-    changedPaths: [],
-    vanishedPaths: [],
-  };
+  readonly totals = new TreeTotals();
   root: FinishedDirectory | undefined;
   /** The root entry when the source is a single file. */
   rootFile: EntryFields | undefined;
@@ -158,12 +92,8 @@ export class TreeUpload {
   readonly #directories: DirectoryTask[] = [];
   readonly #files: FileTask[] = [];
   readonly #inFlight = new Map<number, InFlight>();
-  /** Nodes with a descriptor, oldest first. */
-  readonly #open = new Set<DirectoryNode>();
+  readonly #open: OpenDirectories;
   readonly #active = new Set<DirectoryNode>();
-  readonly #fdLimit: number;
-  /** Each directory of a message may come back with a descriptor of its own, and so may some below it. */
-  readonly #fdsPerMessage: number;
   /** Of each job of the message at hand. */
   #maxOpen = 1;
   readonly #oneFileSystem: boolean;
@@ -173,13 +103,10 @@ export class TreeUpload {
   constructor(root: TreeRoot, options: TreeUploadOptions, sink: ChunkSink) {
     this.#options = options;
     this.#sink = sink;
-    // Descriptors are also needed by lanes, packs and whatever else the process does.
-    this.#fdLimit = Math.max(64, Math.min(4096, Math.floor(openFileLimit() / 4)));
-    // Two messages a lane are under way.
-    this.#fdsPerMessage = Math.max(1, Math.floor(this.#fdLimit / (options.lanes * 2)));
     this.#oneFileSystem = root.oneFileSystem;
     this.#rootNode = new DirectoryNode(undefined, '', undefined, '.');
     this.#rootNode.fd = root.fd;
+    this.#open = new OpenDirectories(this.#rootNode, options.lanes);
     this.#rootNode.policies = root.policies;
     this.#rootNode.ownIgnore = root.ignore;
     if (root.file === undefined)
@@ -201,7 +128,7 @@ export class TreeUpload {
     // It has no directory to keep its other attributes in (docs/design/0001-extra-members.md).
     this.#rootNode.pending = 1;
     this.#isSingleFile = true;
-    this.#addLargeFile(this.#rootNode, { ...file, position: 0, facts: factsOf(stat), extra: undefined });
+    this.#addLateFile(new LateFile(this.#rootNode, { ...file, position: 0, facts: factsOf(stat), extra: undefined }));
   }
 
   get hasJobs(): boolean {
@@ -217,8 +144,8 @@ export class TreeUpload {
     }
     const fair = Math.ceil(this.#directories.length / (this.#options.lanes * 4));
     const jobs: LaneJob[] = [];
-    const batch = Math.min(Math.max(1, fair), MAX_BATCH, this.#fdsPerMessage);
-    this.#maxOpen = Math.floor(this.#fdsPerMessage / batch);
+    const batch = Math.min(Math.max(1, fair), MAX_BATCH, this.#open.perMessage);
+    this.#maxOpen = Math.floor(this.#open.perMessage / batch);
     while (jobs.length < batch) {
       const task = this.#directories.pop();
       if (task === undefined) break;
@@ -285,26 +212,26 @@ export class TreeUpload {
   }
 
   #fileJob(task: FileTask): LaneJob | undefined {
-    const { node, file, path } = task.state;
+    const { file, part } = task;
+    const { node, path } = file;
     const directoryFd = this.#useFd(node, path);
     if (typeof directoryFd !== 'number') {
       node.unopened--;
-      task.state.failed ??= directoryFd;
-      this.#partDone(task.state, task.part !== undefined);
+      file.failed ??= directoryFd;
+      this.#partDone(file);
       return undefined;
     }
     const id = this.#nextId++;
     this.#inFlight.set(id, { kind: 'file', task });
-    const { part, state } = task;
     // Counted once for progress, however often it is read.
-    const isLastPart = part?.length === undefined && state.rounds === 0;
+    const isLastPart = part?.length === undefined && file.rounds === 0;
     return {
       kind: 'file',
       id,
       directoryFd,
-      name: file.nameBytes,
+      name: file.listed.nameBytes,
       path,
-      facts: state.facts,
+      facts: file.facts,
       part,
       isLastPart,
       policyNumber: this.#policyNumber(node),
@@ -314,33 +241,12 @@ export class TreeUpload {
   /** The node's descriptor, opened again if it had to be closed; the failure of `forPath` when it is gone. */
   #useFd(node: DirectoryNode, forPath: string): number | FailedPath {
     try {
-      const fd = node.openFd((opened) => this.#open.add(opened));
-      node.inUse++;
-      this.#limitDescriptors(node);
-      return fd;
+      return this.#open.use(node);
     } catch (error) {
       if (!hasCode(error, 'SOURCE_CHANGED')) throw error;
       const isIgnored = this.#options.policyTable.of(node.policies.policy)?.ignoreFileErrors === true;
       return { path: forPath, code: 'SOURCE_CHANGED', message: (error as WindlassError).message, isIgnored };
     }
-  }
-
-  #limitDescriptors(keep: DirectoryNode): void {
-    if (this.#open.size <= this.#fdLimit) return;
-    for (const node of this.#open) {
-      if (this.#open.size <= this.#fdLimit / 2) return;
-      if (node === keep || node === this.#rootNode || node.inUse > 0) continue;
-      node.closeFd();
-      this.#open.delete(node);
-    }
-  }
-
-  #releaseFd(node: DirectoryNode): void {
-    node.inUse--;
-    node.unopened--;
-    if (node.unopened > 0 || node === this.#rootNode) return;
-    node.closeFd();
-    this.#open.delete(node);
   }
 
   onResult(result: LaneResult): void {
@@ -357,7 +263,7 @@ export class TreeUpload {
   #onDirectory(task: DirectoryTask, result: DirectoryResult | DirectoryFailure): void {
     const { node } = task;
     const { parent } = node;
-    if (parent !== undefined) this.#releaseFd(parent);
+    if (parent !== undefined) this.#open.release(parent);
     if (result.kind === 'failed-directory') {
       this.#onDirectoryFailure(node, result);
       return;
@@ -367,10 +273,10 @@ export class TreeUpload {
 
   /** Takes over what a lane knows of a directory, and of those below it that it has begun. */
   #apply(node: DirectoryNode, result: DirectoryResult): void {
-    this.#count(node, result);
+    this.totals.addDirectory(node, result);
+    this.#checkLimit();
     node.facts = result.facts;
     node.addCounts(result.counts);
-    for (const failed of [...result.failed, ...result.failedBelow]) this.#reportError(failed);
     if (result.done !== undefined) {
       const { objectId, summary } = result.done;
       this.#finished(node, { objectId: objectId as ObjectId, summary, facts: result.facts });
@@ -391,17 +297,14 @@ export class TreeUpload {
     node.fd = open.fd;
     this.#open.add(node);
     this.#active.add(node);
-    for (const file of open.largeFiles) this.#addLargeFile(node, file);
+    for (const file of open.largeFiles) this.#addLateFile(new LateFile(node, file));
     // Pushed last to first: the stack then yields them in order.
     for (let i = open.subdirectories.length - 1; i >= 0; i--) {
       const sub = open.subdirectories[i];
       if (sub === undefined) continue;
       this.#directories.push({ node: this.#childNode(node, sub), previous: sub.previous, primary: sub.primary });
     }
-    if (node.unopened === 0 && node !== this.#rootNode) {
-      node.closeFd();
-      this.#open.delete(node);
-    }
+    this.#open.closeUnlessNeeded(node);
     for (const { subdirectory, result: begun } of open.openChildren)
       this.#apply(this.#childNode(node, subdirectory), begun);
   }
@@ -414,26 +317,6 @@ export class TreeUpload {
     return child;
   }
 
-  #count(node: DirectoryNode, { counts, changedPaths, vanishedPathsBelow }: DirectoryResult): void {
-    const { totals } = this;
-    totals.directories += counts.directories;
-    totals.files += counts.files;
-    totals.cachedFiles += counts.cachedFiles;
-    totals.readFiles += counts.readFiles;
-    totals.storedFiles += counts.storedFiles;
-    totals.bytes += counts.bytes;
-    totals.excludedFiles += counts.excludedFiles;
-    totals.excludedDirs += counts.excludedDirs;
-    totals.excludedBytes += counts.excludedBytes;
-    totals.changed += counts.changed;
-    totals.vanished += counts.vanished.length + counts.vanishedBelow;
-    totals.rereads += counts.rereads;
-    name(totals.changedPaths, changedPaths);
-    for (const path of counts.vanished) name(totals.vanishedPaths, [node.pathOf(path)]);
-    name(totals.vanishedPaths, vanishedPathsBelow);
-    this.#checkLimit();
-  }
-
   #onDirectoryFailure(node: DirectoryNode, result: DirectoryFailure): void {
     const { parent } = node;
     if (parent === undefined) {
@@ -441,179 +324,93 @@ export class TreeUpload {
       return;
     }
     if (result.vanished) {
-      parent.vanished.push(node.name);
-      this.totals.vanished++;
-      name(this.totals.vanishedPaths, [node.path]);
+      this.#vanished(parent, node.name);
     } else {
       this.#fail(parent, result.failed);
     }
     this.#childDone(parent, undefined);
   }
 
-  #addLargeFile(node: DirectoryNode, file: LargeFile): void {
-    this.#pushParts({
-      node,
-      file,
-      path: node.pathOf(file.name),
-      facts: file.facts,
-      rounds: 0,
-      partsLeft: 1,
-      parts: [],
-      stored: undefined,
-      changed: false,
-      sparse: false,
-      size: 0,
-      failed: undefined,
-      vanished: false,
-    });
+  #addLateFile(file: LateFile): void {
+    const tasks = file.tasks(this.#options.partBytes);
+    file.node.unopened += tasks.length;
+    this.#files.push(...tasks);
   }
 
-  #pushParts(state: LateFileState): void {
-    const { partBytes } = this.#options;
-    const { node, facts } = state;
-    if (partBytes === undefined || facts.size <= partBytes) {
-      state.partsLeft = 1;
-      node.unopened++;
-      this.#files.push({ state, partNumber: 0, part: undefined });
-      return;
-    }
-    // N whole parts, then one from N·size to the end, which is empty when the size divides evenly (snapshots §5.4).
-    const whole = Math.floor(facts.size / partBytes);
-    state.partsLeft = whole + 1;
-    node.unopened += whole + 1;
-    for (let i = 0; i <= whole; i++) {
-      const length = i < whole ? partBytes : undefined;
-      this.#files.push({ state, partNumber: i, part: { offset: i * partBytes, length } });
-    }
-  }
-
-  #onFile({ state, partNumber, part }: FileTask, result: FileResult): void {
-    const { node } = state;
-    this.#releaseFd(node);
-    state.failed ??= result.failed;
-    state.vanished ||= result.vanished;
-    const { stored } = result;
+  #onFile(task: FileTask, { failed, vanished, stored }: FileResult): void {
+    const { file } = task;
+    this.#open.release(file.node);
+    file.failed ??= failed;
+    file.vanished ||= vanished;
     if (stored !== undefined) {
-      if (part !== undefined) state.parts[partNumber] = stored.pieces ?? [];
-      const first = state.stored;
-      // Parts are read at different moments: they belong together only when the file stood still all the while.
-      const moved = first !== undefined && !sameMoment(first.facts, stored.facts);
-      state.changed ||= stored.changed || moved;
-      state.sparse ||= stored.sparse;
-      state.size += stored.size;
+      file.addPart(task, stored);
       this.totals.storedFiles++;
-      state.stored = stored;
       this.totals.rereads += stored.rereads;
     }
-    this.#partDone(state, part !== undefined);
+    this.#partDone(file);
   }
 
-  #partDone(state: LateFileState, inParts: boolean): void {
-    state.partsLeft--;
-    if (state.partsLeft > 0) return;
-    const { stored } = state;
-    const isLost = state.failed !== undefined || state.vanished || stored === undefined;
-    if (!isLost && inParts && state.changed && state.rounds < this.#options.maxRereads) {
+  #partDone(file: LateFile): void {
+    if (!file.partDone()) return;
+    // A file that is read whole was read again by its lane, as often as may be.
+    const isInParts = this.#options.partBytes !== undefined && file.facts.size > this.#options.partBytes;
+    if (!file.isLost && isInParts && file.changed && file.rounds < this.#options.maxRereads) {
       this.totals.rereads++;
-      const clean = { facts: stored.facts, parts: [], stored: undefined, changed: false, sparse: false, size: 0 };
-      this.#pushParts(Object.assign(state, clean, { rounds: state.rounds + 1 }));
+      file.restart();
+      this.#addLateFile(file);
       return;
     }
-    this.#finishFile(state, inParts);
-    this.#childDone(state.node, undefined);
+    this.#finishFile(file);
+    this.#childDone(file.node, undefined);
   }
 
-  #finishFile(state: LateFileState, inParts: boolean): void {
-    const { node, file, path, stored } = state;
+  #finishFile(file: LateFile): void {
+    const { node, path, failed, listed } = file;
     this.totals.readFiles++;
-    if (this.#isSingleFile && (state.failed !== undefined || state.vanished)) {
-      this.failure ??= sourceUnreadable(state.failed?.message ?? 'it vanished');
+    if (file.isLost) {
+      if (this.#isSingleFile) this.failure ??= sourceUnreadable(failed?.message ?? 'it vanished');
+      else if (failed !== undefined && !file.vanished) this.#fail(node, failed);
+      else this.#vanished(node, listed.name);
       return;
     }
-    if (state.failed !== undefined && !state.vanished) {
-      this.#fail(node, state.failed);
-      return;
-    }
-    if (state.vanished || stored === undefined) {
-      node.vanished.push(file.name);
-      this.totals.vanished++;
-      name(this.totals.vanishedPaths, [path]);
-      return;
-    }
-    const objectId = inParts
-      ? writeConcatenation(this.#sink, state.parts, this.#metadataCompressor(node))
-      : (stored.objectId as ObjectId);
-    const facts = stored.rereads > 0 || state.rounds > 0 ? stored.facts : file.facts;
-    const extra: EntryExtra = {
-      ...file.extra,
-      ...(state.sparse ? { sparse: true } : {}),
-      ...(state.changed ? { changed: true } : {}),
-    };
-    if (state.changed) {
+    if (file.changed) {
       node.changed++;
-      this.totals.changed++;
-      name(this.totals.changedPaths, [path]);
+      this.totals.addChanged(path);
       this.#checkLimit();
     }
     this.totals.files++;
-    this.totals.bytes += state.size;
-    const fields: EntryFields = {
-      name: file.name,
-      type: 'f',
-      mode: facts.mode & 0o7777,
-      size: state.size,
-      mtimeSeconds: facts.mtimeSeconds,
-      mtimeNanos: facts.mtimeNanos,
-      uid: facts.uid,
-      gid: facts.gid,
-      objectId,
-      extra: Object.keys(extra).length === 0 ? undefined : extra,
-    };
+    this.totals.bytes += file.size;
+    const entry = file.entry((parts) => writeConcatenation(this.#sink, parts, this.#metadataCompressor(node)));
+    const { mtimeSeconds, mtimeNanos } = entry;
     if (this.#isSingleFile) {
       const counter = new SummaryBuilder();
-      counter.addFile(state.size, facts.mtimeSeconds, facts.mtimeNanos);
-      this.rootFile = { ...fields, summary: { ...counter.build(0, 0), dirs: 0 } };
+      counter.addFile(file.size, mtimeSeconds, mtimeNanos);
+      this.rootFile = { ...entry, summary: { ...counter.build(0, 0), dirs: 0 } };
       return;
     }
-    const { mtimeSeconds, mtimeNanos } = fields;
     node.addLateFile({
-      position: file.position,
-      size: state.size,
+      position: listed.position,
+      size: file.size,
       mtimeSeconds,
       mtimeNanos,
-      text: encodeEntry(fields),
+      text: encodeEntry(entry),
     });
+  }
+
+  #vanished(node: DirectoryNode, name: string): void {
+    node.vanished.push(name);
+    this.totals.addVanished(node.pathOf(name));
   }
 
   #fail(node: DirectoryNode, failed: FailedPath): void {
     node.failed.push(failed);
-    this.#reportError(failed);
-  }
-
-  #reportError(failed: FailedPath): void {
-    const { errors, ignoredErrors } = this.totals;
-    if (failed.isIgnored) {
-      ignoredErrors.push(failed);
-      return;
-    }
-    errors.push(failed);
+    this.totals.addFailure(failed);
     this.#checkLimit();
   }
 
-  /** A file that kept changing may never have existed as it was stored: that counts like one that could not be read. */
   #checkLimit(): void {
-    const { errors, changed, changedPaths } = this.totals;
     const { failFast, maxErrors } = this.#options;
-    const limit = failFast ? 0 : maxErrors;
-    if (limit === undefined || errors.length + changed <= limit) return;
-    const last = errors.at(-1) ?? { path: changedPaths.at(-1) ?? '', message: 'changed while it was read' };
-    this.failure ??= new WindlassError(
-      `gave up after ${errors.length + changed} error(s), the last: ${last.path}: ${last.message}`,
-      {
-        code: 'SOURCE_TOO_MANY_ERRORS',
-        context: { path: last.path, errors: errors.length, changed },
-      },
-    );
+    this.failure ??= this.totals.overLimit(failFast ? 0 : maxErrors);
   }
 
   /** One child of `node` is accounted for; finishes the node when it was the last, and its ancestors likewise. */
@@ -675,9 +472,7 @@ export class TreeUpload {
 
   /** Closes what is open after a failure. */
   close(): void {
-    for (const node of this.#open) node.closeFd();
-    this.#open.clear();
-    this.#rootNode.closeFd();
+    this.#open.close();
   }
 }
 
@@ -700,19 +495,6 @@ function depth(node: DirectoryNode): number {
   let count = 0;
   for (let at = node.parent; at !== undefined; at = at.parent) count++;
   return count;
-}
-
-function name(into: string[], paths: readonly string[]): void {
-  for (const path of paths) if (into.length < MAX_NAMED_PATHS) into.push(path);
-}
-
-function sameMoment(a: EntryFacts, b: EntryFacts): boolean {
-  return (
-    a.mtimeSeconds === b.mtimeSeconds &&
-    a.mtimeNanos === b.mtimeNanos &&
-    a.ctimeSeconds === b.ctimeSeconds &&
-    a.ctimeNanos === b.ctimeNanos
-  );
 }
 
 /** As many lanes as the machine has processors for. */

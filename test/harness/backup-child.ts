@@ -6,25 +6,10 @@ import { join } from 'node:path';
 
 import { serializeError } from '../../base/errors.ts';
 import { BackupFixture, type BackUpOptions } from './backup-fixture.ts';
-
-export interface ChildOutcome {
-  readonly id?: string;
-  readonly rootObjectId?: string;
-  readonly numFailed?: number;
-  readonly errors?: readonly { readonly path: string; readonly error: string; readonly code: string }[];
-  readonly resumedPacks?: number;
-  readonly consistency?: unknown;
-  /** Descriptors open after the backup that were not before. */
-  readonly leaked?: number;
-  readonly failure?: { readonly code: string; readonly message: string };
-}
+import type { ChildOutcome } from './run-backup-child.ts';
 
 async function main(folder: string, tree: string, options: BackUpOptions): Promise<ChildOutcome> {
-  const hooks: (() => void)[] = [];
-  const fixture = await BackupFixture.reopen(
-    { after: (hook) => hooks.push(hook), signal: new AbortController().signal },
-    folder,
-  );
+  const fixture = await BackupFixture.reopen({ after: () => undefined, signal: new AbortController().signal }, folder);
   const before = readdirSync('/proc/self/fd').length;
   let packs = 0;
   const progress = (): void => {

@@ -1,7 +1,6 @@
 // A repository in a scratch folder and everything a test of backups asks of it, in this process and with real lanes.
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { systemClock, type Clock } from '../../base/clock.ts';
 import { type Logger, silentLogger } from '../../base/logger.ts';
@@ -24,14 +23,19 @@ import {
 import type { CreateFormatOptions } from '../../repo-format/format/create-format.ts';
 import { parseObjectId } from '../../repo-format/object/object-id.ts';
 import { setPolicy } from '../../repo-format/snapshot/effective-policy.ts';
-import type { ChildOutcome } from './backup-child.ts';
 import { CHEAP_KEY_ALGORITHM, cheapKeys } from './cheap-keys.ts';
 import { describeSnapshot } from './describe-snapshot.ts';
 import type { TreeDescription } from './describe-tree.ts';
-import { memoryFolder, type CleanUp } from './scratch.ts';
+import { memoryFolder } from './scratch.ts';
 
 export const FIXTURE_SOURCE: SnapshotSource = { host: 'host', userName: 'user', path: '/data' };
 export const FIXTURE_PASSWORD = 'fixture';
+
+/** A test context, or a process of its own. */
+export interface FixtureOwner {
+  readonly signal: AbortSignal;
+  after(hook: () => void | Promise<void>): void;
+}
 
 export interface FixtureOptions {
   readonly clock?: Clock;
@@ -65,10 +69,7 @@ export class BackupFixture {
   }
 
   /** A new repository; closed and removed after the test. */
-  static async create(
-    t: CleanUp & { readonly signal: AbortSignal },
-    options: FixtureOptions = {},
-  ): Promise<BackupFixture> {
+  static async create(t: FixtureOwner, options: FixtureOptions = {}): Promise<BackupFixture> {
     const folder = options.folder ?? memoryFolder(t, 'backup');
     mkdirSync(join(folder, 'repository'), { recursive: true });
     const storage = await openFilesystemStorage(
@@ -86,11 +87,7 @@ export class BackupFixture {
   }
 
   /** The repository of an earlier fixture, as the next process finds it. */
-  static async reopen(
-    t: CleanUp & { readonly signal: AbortSignal },
-    folder: string,
-    options: FixtureOptions = {},
-  ): Promise<BackupFixture> {
+  static async reopen(t: FixtureOwner, folder: string, options: FixtureOptions = {}): Promise<BackupFixture> {
     const storage = await openFilesystemStorage({ path: join(folder, 'repository') }, depsOf(options));
     const journalFolder = join(folder, 'journals');
     const repository = await Repository.open(
@@ -219,20 +216,4 @@ function isAlive(pid: number): boolean {
 function present<T>(value: T | null | undefined): T {
   if (value === null || value === undefined) throw new TypeError('the snapshot has no such entry');
   return value;
-}
-
-/** Command line of backup-child.ts, for `runCommand`. */
-export function childCommand(folder: string, tree: string, options: Partial<BackupOptions> = {}): string[] {
-  return [
-    process.execPath,
-    fileURLToPath(new URL('./backup-child.ts', import.meta.url)),
-    folder,
-    tree,
-    JSON.stringify(options),
-  ];
-}
-
-/** The outcome on the last line of what the child printed. */
-export function childOutcome(stdout: string): ChildOutcome {
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}') as ChildOutcome;
 }
