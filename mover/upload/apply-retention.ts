@@ -9,10 +9,30 @@ import {
   type SnapshotSource,
   type SourcePolicies,
 } from '../../repo-format/index.ts';
+import { isAbortError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 
-/** Ids of the snapshots that were removed. */
+/**
+ * Ids of the snapshots that were removed. The new snapshot is durable by then: a failure here must not make it look as if
+ * there were none, so it is only logged. Too many snapshots lose nothing, and the next run tries again.
+ */
 export async function applyRetention(
+  repository: Repository,
+  source: SnapshotSource,
+  policies: SourcePolicies,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<ManifestId[]> {
+  try {
+    return await removeExpired(repository, source, policies, logger, signal);
+  } catch (error) {
+    if (isAbortError(error) && signal.aborted) throw error;
+    logger.warn('the retention policy could not be applied; no snapshot expires', { error: String(error) });
+    return [];
+  }
+}
+
+async function removeExpired(
   repository: Repository,
   source: SnapshotSource,
   policies: SourcePolicies,

@@ -9,7 +9,7 @@ import type { ObjectId, SnapshotManifest } from '../../repo-format/index.ts';
 import { contentKey } from '../../repo-format/index.ts';
 import { parseObjectId } from '../../repo-format/object/object-id.ts';
 import { DEFAULT_POLICY } from '../../repo-format/snapshot/policy.ts';
-import { BackupFixture } from '../../test/harness/backup-fixture.ts';
+import { BackupFixture, FIXTURE_SOURCE } from '../../test/harness/backup-fixture.ts';
 import { SeededRandom } from '../../test/harness/seeded-random.ts';
 import { describeTree, directory, file, tree } from '../../test/harness/tree.ts';
 
@@ -224,4 +224,19 @@ test('retention is applied after a backup when a stored policy says how many to 
     (await fixture.list()).some(({ id }) => id === manifest.id),
     'a pin keeps a snapshot',
   );
+});
+
+test('a snapshot that cannot be read stops the retention policy, not the backup', async (t) => {
+  const root = tree({ file: file('x') }).temporary(t);
+  const fixture = await BackupFixture.create(t);
+  const keep = { keepLatest: 1, keepHourly: 0, keepDaily: 0, keepWeekly: 0, keepMonthly: 0, keepAnnual: 0 };
+  await fixture.setPolicy({}, { retention: keep });
+  await fixture.backUp(root);
+  const { host: hostname, userName: username, path } = FIXTURE_SOURCE;
+  const damaged = fixture.repository.manifests.put({ type: 'snapshot', hostname, username, path }, '{"rootEntry":1}');
+  const { expired, manifest } = await fixture.backUp(root);
+  assert.deepEqual(expired, []);
+  await fixture.repository.manifests.delete(damaged, t.signal);
+  const left = (await fixture.list()).map(({ id }) => id);
+  assert.ok(left.length === 2 && left.includes(manifest.id));
 });
