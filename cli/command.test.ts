@@ -61,7 +61,10 @@ test('--version loads only what it needs, which is what keeps it quick', () => {
   const run = spawnSync(WINDLASS_PATH, ['--version'], { encoding: 'utf8', env: { ...process.env, NODE_OPTIONS } });
   assert.match(run.stdout, /^\d+\.\d+\.\d+\n$/);
   const loaded = run.stderr.split('\n').filter((line) => line.startsWith('file:'));
-  assert.ok(loaded.some((url) => url.endsWith('/cli/main.ts')), run.stderr);
+  assert.ok(
+    loaded.some((url) => url.endsWith('/cli/main.ts')),
+    run.stderr,
+  );
   const heavy = loaded.filter((url) => /\/(repo-format|mover|commander|pino|koffi)\//.test(url));
   assert.deepEqual(heavy, []);
 });
@@ -81,7 +84,13 @@ test('help is on standard output with examples, for every command', async (t) =>
     assert.equal(result.stderr, '');
     assert.match(result.stdout, /^Usage: windlass/);
     if (path.length !== 1 || path[0] === 'ls') assert.match(result.stdout, /\nExamples:\n {2}\$ /);
+    assert.deepEqual(await windlass.run(['help', ...path]), result, 'help COMMAND says the same');
   }
+  const unknown = await windlass.run(['help', 'snapshot', 'bogus']);
+  assert.deepEqual(
+    [unknown.code, unknown.stdout, unknown.stderr],
+    [2, '', "windlass: unknown command 'snapshot bogus' [CLI_USAGE]\n"],
+  );
 });
 
 test('wrong usage exits 2 with one line that has a code', async (t) => {

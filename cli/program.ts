@@ -29,7 +29,8 @@ export function createProgram(version: string, run: (options: GlobalOptions, wor
     .description('Encrypted, deduplicated backups of directory trees, in repositories that Kopia reads and writes too.')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
-    .helpCommand('help [command]', 'show help for a command')
+    .helpCommand('help [command]', 'show help for a command') // inherited by the groups; the program has its own
+    .helpCommand(false)
     .exitOverride()
     .configureOutput({
       outputError: (text, write) => write(text.replace(/^error: /, 'windlass: ').replace(/\n$/, ' [CLI_USAGE]\n')),
@@ -53,5 +54,23 @@ export function createProgram(version: string, run: (options: GlobalOptions, wor
   defineCacheCommands(program, runner);
   defineDebugCommands(program, runner);
   defineCompletionCommand(program, runner);
+  defineHelpCommand(program);
   return program;
+}
+
+/** `help snapshot create`: Commander's own `help` goes one level deep only. */
+function defineHelpCommand(program: Command): void {
+  program
+    .command('help')
+    .description('show help for a command')
+    .argument('[command...]', 'words of the command')
+    .action((path: readonly string[]) => {
+      let command = program;
+      for (const word of path) {
+        const next = command.commands.find((sub) => sub.name() === word);
+        if (next === undefined) return command.error(`error: unknown command '${path.join(' ')}'`);
+        command = next;
+      }
+      return command.help();
+    });
 }

@@ -46,8 +46,7 @@ async function runWith(runtime: Runtime, args: readonly string[], version: strin
 
 /** Commander has printed its message already; help that was asked for is no error, help shown for want of a command is. */
 function commanderExit(error: CommanderError): ExitCode {
-  const asked = error.code === 'commander.helpDisplayed' || error.code === 'commander.version';
-  return asked ? EXIT.ok : EXIT.usage;
+  return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
 }
 
 function reportFailure(error: unknown, runtime: Runtime, context: CliContext | undefined): void {

@@ -36,10 +36,19 @@ export function completionTree(program: Command): CompletionNode[] {
       options: [...own, ...globals, help],
       files: command.registeredArguments.some((argument) => /path|target|source/.test(argument.name())),
     });
-    for (const sub of command.commands) visit(sub, [...path, sub.name()]);
+    for (const sub of command.commands) if (sub.name() !== 'help') visit(sub, [...path, sub.name()]);
   };
   visit(program, []);
-  return nodes;
+  return [...nodes, ...helpNodes(program, ['help'])];
+}
+
+/** `help` is followed by the words of any command, and by nothing else. */
+function helpNodes(command: Command, path: readonly string[]): CompletionNode[] {
+  const words = command.commands.map((sub) => ({ word: sub.name(), description: sub.description() }));
+  const below = command.commands
+    .filter((sub) => sub.name() !== 'help')
+    .flatMap((sub) => helpNodes(sub, [...path, sub.name()]));
+  return [{ path: path.join(' '), words, options: [], files: false }, ...below];
 }
 
 function describeOption(option: Option): CompletionOption {

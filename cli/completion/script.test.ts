@@ -22,6 +22,8 @@ const LINES: readonly [words: readonly string[], expected: readonly string[]][] 
   ],
   [['debug', 'content', 'l'], ['list']],
   [['--log-level', 'de'], ['debug']],
+  [['help', 'sn'], ['snapshot']],
+  [['help', 'snapshot', 'cr'], ['create']],
 ];
 
 function script(t: TestContext, shell: Shell): string {
