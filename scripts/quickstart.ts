@@ -33,9 +33,14 @@ interface Documents {
   readonly id: string;
   readonly errors: readonly { readonly path: string; readonly error: string }[];
   readonly bytesUploaded: number;
-  readonly rootEntry: { readonly summ: { readonly size: number; readonly files: number; readonly dirs: number } };
+  readonly rootEntry: { readonly summ: { readonly size: number; readonly files: number; readonly symlinks: number } };
   readonly stats: { readonly cachedFiles: number };
-  readonly restored: { readonly files: number; readonly bytes: number };
+  readonly restored: {
+    readonly files: number;
+    readonly symlinks: number;
+    readonly hardLinks: number;
+    readonly bytes: number;
+  };
   readonly verified: { readonly files: number; readonly mismatches: number } | undefined;
   readonly attributes: readonly { readonly attribute: string; readonly errno: string; readonly count: number }[];
   readonly failed: { readonly count: number };
@@ -70,7 +75,8 @@ function backUp(scratch: Scratch, name: string, source: string): { step: Step; i
   const { document, elapsedMs } = windlass(scratch, ['snapshot', 'create', source]);
   const { summ } = document.rootEntry;
   const unread = document.errors.length === 0 ? '' : `, ${document.errors.length} NOT READ`;
-  const note = `${formatCount(summ.files)} files, ${formatCount(document.stats.cachedFiles)} unchanged, ${formatSize(document.bytesUploaded)} stored${unread}`;
+  const symlinks = summ.symlinks === 0 ? '' : `${formatCount(summ.symlinks)} symlinks, `;
+  const note = `${formatCount(summ.files)} files, ${symlinks}${formatCount(document.stats.cachedFiles)} unchanged, ${formatSize(document.bytesUploaded)} stored${unread}`;
   return { step: { name, elapsedMs, sizeBytes: summ.size, note }, id: document.id, failures: document.errors.length };
 }
 
@@ -82,7 +88,12 @@ function restore(scratch: Scratch, id: string): { step: Step; problems: string[]
     ({ attribute, errno, count }) => `${attribute} did not take on ${count} entries (${errno})`,
   );
   if (failed.count > 0) problems.push(`${failed.count} entries could not be restored`);
-  const note = `${formatCount(restored.files)} files`;
+  const counts = [
+    `${formatCount(restored.files)} files`,
+    ...(restored.symlinks === 0 ? [] : [`${formatCount(restored.symlinks)} symlinks`]),
+    ...(restored.hardLinks === 0 ? [] : [`${formatCount(restored.hardLinks)} hard links`]),
+  ];
+  const note = counts.join(', ');
   return { step: { name: 'restore', elapsedMs, sizeBytes: restored.bytes, note }, problems };
 }
 

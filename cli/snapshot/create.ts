@@ -160,8 +160,10 @@ function report(context: CliContext, result: BackupResult, elapsedMs: number): v
   const summary = manifest.rootEntry?.summary;
   const size = summary?.size ?? manifest.rootEntry?.size ?? 0;
   output.line(`snapshot ${manifest.id} of ${oneLine(formatSource(manifest.source))}`);
+  // What is unchanged counts symlinks, too.
+  const symlinks = summary === undefined || summary.symlinks === 0 ? '' : `${formatCount(summary.symlinks)} symlinks, `;
   output.line(
-    `  ${formatCount(summary?.files ?? 1)} files, ${formatSize(size)} (${formatCount(manifest.stats.cachedFiles)} files unchanged), ` +
+    `  ${formatCount(summary?.files ?? 1)} files, ${symlinks}${formatSize(size)} (${formatCount(manifest.stats.cachedFiles)} unchanged), ` +
       `${formatSize(bytesHashed)} read, ${formatSize(bytesUploaded)} stored, ${formatDuration(elapsedMs)} (${formatRate(size, elapsedMs)})`,
   );
   if (resumedPacks > 0) output.line(`  ${formatCount(resumedPacks)} packs of an interrupted run were taken over`);

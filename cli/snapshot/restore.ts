@@ -64,9 +64,14 @@ function report(context: CliContext, receipt: RestoreReceipt): void {
   const { output, stderr } = context;
   output.document(receipt);
   const done = receipt.dryRun ? 'would restore' : 'restored';
-  output.line(
-    `${done} ${formatCount(restored.files)} files, ${formatCount(restored.directories)} directories, ${formatCount(restored.symlinks)} symlinks to ${oneLine(receipt.target)}`,
-  );
+  const counts = [
+    `${formatCount(restored.files)} files`,
+    `${formatCount(restored.directories)} directories`,
+    `${formatCount(restored.symlinks)} symlinks`,
+    ...(restored.hardLinks === 0 ? [] : [`${formatCount(restored.hardLinks)} hard links`]),
+    ...(restored.specials === 0 ? [] : [`${formatCount(restored.specials)} devices, FIFOs and sockets`]),
+  ];
+  output.line(`${done} ${counts.join(', ')} to ${oneLine(receipt.target)}`);
   output.line(
     `  ${formatSize(restored.bytes)} in ${formatDuration(durationMs)} (${formatRate(restored.bytes, durationMs)}), ${formatCount(unchanged.files)} files already as wanted`,
   );
@@ -78,6 +83,8 @@ function report(context: CliContext, receipt: RestoreReceipt): void {
     );
   for (const { path, code, message } of failed.entries.slice(0, MAX_SHOWN))
     stderr.write(`windlass: ${oneLine(path)}: ${oneLine(message)} [${code}]\n`);
+  if (failed.count > MAX_SHOWN)
+    stderr.write(`windlass: … and ${formatCount(failed.count - MAX_SHOWN)} more (see --receipt)\n`);
   for (const { attribute, errno, count, paths } of attributes) {
     stderr.write(
       `windlass: ${attribute} did not take on ${formatCount(count)} entries: ${errno}, for example ${oneLine(paths[0] ?? '')}\n`,

@@ -21,6 +21,7 @@ export interface ProgressView {
 
 const LIVE_INTERVAL_MS = 200;
 const PLAIN_INTERVAL_MS = 5000;
+const USUAL_COLUMNS = 80;
 const CLEAR_LINE = '\r\u001b[K';
 
 export interface ProgressOptions {
@@ -46,8 +47,9 @@ export function createProgressView(
       const text = progressText(verb, state, nowMs - startedMs);
       if (!live) stream.write(`${text}\n`);
       else {
-        // A longer line would wrap and could not be taken away.
-        stream.write(`${CLEAR_LINE}${text.slice(0, Math.max(20, stream.columns - 1))}`);
+        // A longer line would wrap and could not be taken away. Some terminals (recorders, serial lines) say 0.
+        const columns = stream.columns > 0 ? stream.columns : USUAL_COLUMNS;
+        stream.write(`${CLEAR_LINE}${text.slice(0, Math.max(20, columns - 1))}`);
         lineIsThere = true;
       }
     },

@@ -98,10 +98,10 @@ test('progress names files, bytes, rate, share and time left', () => {
 });
 
 test('progress is one live line on a terminal, a line every few seconds elsewhere, and nothing when off', async () => {
-  const shown = (isTTY: boolean, enabled: boolean): Promise<string> =>
+  const shown = (isTTY: boolean, enabled: boolean, columns = 40): Promise<string> =>
     written((sink) => {
       let nowMs = 0;
-      const stream = Object.assign(sink, { isTTY, columns: 40 }) as unknown as NodeJS.WriteStream;
+      const stream = Object.assign(sink, { isTTY, columns }) as unknown as NodeJS.WriteStream;
       const view = createProgressView(stream, { monotonicMs: () => nowMs }, { verb: 'v:', enabled });
       for (; nowMs <= 11_000; nowMs += 100) view.update({ files: 1, processedBytes: nowMs, errors: 0 });
       view.finish();
@@ -110,6 +110,8 @@ test('progress is one live line on a terminal, a line every few seconds elsewher
   const live = await shown(true, true);
   assert.ok(live.endsWith('\r\u001b[K') && !live.includes('\n'));
   for (const line of live.split('\r\u001b[K')) assert.ok(line.length < 40);
+  const widthUnknown = await shown(true, true, 0);
+  assert.match(widthUnknown, /v: 1 files, 10\.\d KiB, [^,]+\/s/, 'a terminal that does not tell its width');
   assert.equal(await shown(true, false), '');
 });
 
