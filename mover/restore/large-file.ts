@@ -72,8 +72,10 @@ export class LargeFile {
     this.#release();
   }
 
-  /** All pieces are in windows. */
-  planned(): void {
+  /** All pieces are in windows, or planning ended before they were: then the file never gets whole. */
+  planned(isWhole: boolean): void {
+    // A stopped run leaves it as it is: unfinished, and known as such.
+    this.#isFailed ||= !isWhole && !this.#run.control.isStopped;
     this.#release();
   }
 

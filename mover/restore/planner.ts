@@ -362,6 +362,7 @@ export class RestorePlanner {
     const kind = type === S_IFLNK ? RowKind.symlink : RowKind.wholeFile;
     if (isDirect(objectId)) {
       const piece = locateDirect(finder, objectId, entry.size);
+      if (kind === RowKind.wholeFile) this.#checkLength(directory, entry, piece.objectLength);
       if (piece.objectLength === 0 && kind === RowKind.wholeFile) {
         this.#desk.addEntry(directory, entry, RowKind.emptyFile, undefined, options);
       } else {
@@ -371,6 +372,9 @@ export class RestorePlanner {
     }
     const pieces = await locatePieces(finder, objectId, signal);
     const only = pieces[0];
+    const last = pieces.at(-1);
+    if (kind === RowKind.wholeFile)
+      this.#checkLength(directory, entry, last === undefined ? 0 : last.fileOffset + last.objectLength);
     if (kind === RowKind.symlink && pieces.length !== 1) {
       throw new WindlassError('a symlink of several pieces is too long', { code: 'DIRECTORY_CORRUPT' });
     }
@@ -380,6 +384,13 @@ export class RestorePlanner {
       return;
     }
     await this.#planLarge(directory, entry, pieces, options);
+  }
+
+  /** What there is of a file is restored all the same, but a short one is not what the snapshot promised. */
+  #checkLength(directory: TargetDirectory, entry: PlannedEntry, length: number): void {
+    if (length === entry.size) return;
+    const message = `the snapshot says ${entry.size} bytes, its object has ${length}; these are restored`;
+    this.#run.receipt.fail(directory.pathOf(entry.name), 'OBJECT_CORRUPT', message);
   }
 
   async #planLarge(
@@ -403,13 +414,15 @@ export class RestorePlanner {
       directory.pending--;
       throw error;
     }
+    let isWhole = false;
     try {
       for (const piece of pieces) {
         if (!this.#desk.hasRoom(directory, entry)) await this.#turn();
         this.#desk.addLargePiece(file, piece);
       }
+      isWhole = true;
     } finally {
-      file.planned();
+      file.planned(isWhole);
     }
   }
 
