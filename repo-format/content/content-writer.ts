@@ -266,7 +266,8 @@ export class ContentWriter {
    */
   #sealInPlace(pack: GrowingPack, iv: Uint8Array, payload: Uint8Array, room: InPlaceRoom): number {
     const end = room.offset + room.length;
-    const behind = room.buffer.slice(end, end + TAG_BYTES);
+    // Not `slice`: that of a Buffer shares its bytes.
+    const behind = Uint8Array.from(room.buffer.subarray(end, end + TAG_BYTES));
     const sealedBytes = this.cipher.sealInto(iv, payload, room.buffer, room.offset - NONCE_BYTES);
     try {
       pack.write(room.buffer, room.offset - NONCE_BYTES, sealedBytes);

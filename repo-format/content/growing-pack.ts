@@ -57,16 +57,19 @@ export class StagingPlace {
   }
 
   #openIn(packId: BlobId, stagingPath: string): number {
-    this.#makeFolder(packId);
     try {
-      return openSync(stagingPath, 'wx+', FILE_MODE);
+      return this.#openNow(packId, stagingPath);
     } catch (error) {
       if (!hasCode(error, 'ENOENT') || this.#spec.kind !== 'layout') throw error;
-      // Someone tidied the shard folder away between the two steps.
+      // Someone tidied a shard folder away that was seen before.
       this.#directories?.forget(blobPathParts(this.#spec.layout, packId).slice(0, -1));
-      this.#makeFolder(packId);
-      return openSync(stagingPath, 'wx+', FILE_MODE);
+      return this.#openNow(packId, stagingPath);
     }
+  }
+
+  #openNow(packId: BlobId, stagingPath: string): number {
+    this.#makeFolder(packId);
+    return openSync(stagingPath, 'wx+', FILE_MODE);
   }
 
   #pathFor(packId: BlobId): string {

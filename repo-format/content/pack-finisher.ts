@@ -144,7 +144,7 @@ async function copyBody(from: StagedPack, head: number, to: StagedPack): Promise
 }
 
 function shiftRows(pack: StagedPack, by: number, keySize: number): Uint8Array {
-  const rows = pack.rows.slice();
+  const rows = Uint8Array.from(pack.rows);
   const view = new DataView(rows.buffer, rows.byteOffset, rows.byteLength);
   const stride = rowSize(keySize);
   for (let at = keySize; at < rows.length; at += stride) view.setUint32(at, view.getUint32(at, true) + by, true);

@@ -86,7 +86,7 @@ export function parsePostamble(packId: BlobId, tail: Uint8Array, blobLength: num
   };
   if (uvarint() !== POSTAMBLE_VERSION) throw trailerInvalid(packId, 'unknown version');
   const ivLength = uvarint();
-  const iv = body.slice(at, at + ivLength);
+  const iv = Uint8Array.from(body.subarray(at, at + ivLength));
   if (iv.length !== ivLength || ivLength < MIN_IV_BYTES || ivLength > MAX_IV_BYTES)
     throw trailerInvalid(packId, 'initialisation vector of impossible length');
   at += ivLength;
