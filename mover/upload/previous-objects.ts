@@ -1,0 +1,138 @@
+// Which objects of earlier snapshots still serve: kopia's rule (snapshots §5.3), sharpened by what this machine remembers of
+// inodes and change times (change-hints.ts).
+import {
+  type ComparedStat,
+  contentKey,
+  type ContentId,
+  type EntryExtra,
+  indexObjectId,
+  type IndexSet,
+  type ObjectId,
+  objectIdParts,
+  PreviousDirectory,
+} from '../../repo-format/index.ts';
+import { type HintLog, type HintTable, isRacy } from './change-hints.ts';
+import type { DirectoryWork } from './directory-work.ts';
+import type { Subdirectory } from './lane-protocol.ts';
+import type { ListedEntry } from './listing.ts';
+
+export interface PreviousObjectsDeps {
+  /** Reads a directory object of a previous snapshot; throws when it cannot be had. */
+  readonly readObject: (id: ObjectId) => Uint8Array;
+  readonly indexSet: () => IndexSet;
+  /** What the previous run remembered; undefined when it remembered nothing of this source. */
+  readonly hints: HintTable | undefined;
+  /** Where this run notes what to remember. */
+  readonly hintLog: HintLog | undefined;
+  readonly warn: (message: string, error: unknown) => void;
+  /** A number in [0, 100): decides on `forceHashPercent`. */
+  readonly roll: () => number;
+}
+
+/** An object that serves for an entry again. */
+export interface PreviousEntry {
+  readonly objectId: ObjectId;
+  readonly extra: EntryExtra | undefined;
+  /** True when inode and change time are those of the last run, and with them attributes and links. */
+  readonly isRemembered: boolean;
+}
+
+export class PreviousObjects {
+  readonly #deps: PreviousObjectsDeps;
+  readonly #forceHashPercent: number;
+  readonly #compared: { -readonly [K in keyof ComparedStat]: ComparedStat[K] } = {
+    type: 'f',
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    mtimeSeconds: 0,
+    mtimeNanos: 0,
+  };
+
+  constructor(forceHashPercent: number, deps: PreviousObjectsDeps) {
+    this.#forceHashPercent = forceHashPercent;
+    this.#deps = deps;
+  }
+
+  /** Directory objects that can be read; one that cannot only costs the reading of files again. */
+  load(ids: readonly string[]): PreviousDirectory[] {
+    const loaded: PreviousDirectory[] = [];
+    for (const id of ids) {
+      try {
+        loaded.push(PreviousDirectory.parse(this.#deps.readObject(id as ObjectId)));
+      } catch (error) {
+        this.#deps.warn(`previous directory ${id} cannot be used; its files are read again`, error);
+      }
+    }
+    return loaded;
+  }
+
+  /** What earlier snapshots have of a sub-directory. */
+  subdirectory({ job, previous }: DirectoryWork, entry: ListedEntry): Pick<Subdirectory, 'previous' | 'primary'> {
+    const ids: string[] = [];
+    let primary: Subdirectory['primary'];
+    for (const directory of previous) {
+      const index = findIn(directory, entry);
+      const found = index < 0 ? undefined : directory.entry(index);
+      if (found?.type !== 'd' || found.objectId === '' || ids.includes(found.objectId)) continue;
+      ids.push(found.objectId);
+      // The hints are those of the first snapshot, and only along an unbroken line of its directories.
+      const isWhole = previous.length === job.previous.length;
+      const isPrimary = isWhole && directory === previous[0] && job.primary?.objectId === job.previous[0];
+      if (isPrimary && found.summary !== undefined) primary = { objectId: found.objectId, summary: found.summary };
+    }
+    return { previous: ids, primary };
+  }
+
+  /**
+   * The object of an entry of which nothing that an lstat tells has changed and whose content is still stored; undefined
+   * when it must be read. Notes the entry for the next run. HOT.
+   */
+  find(work: DirectoryWork, entry: ListedEntry, type: 'f' | 's'): PreviousEntry | undefined {
+    const isRemembered = this.#remember(work, entry);
+    // The previous run saw this file, and inode or change time were different.
+    if (isRemembered === false) return undefined;
+    this.#compareWith(entry, type);
+    for (const directory of work.previous) {
+      const index = findIn(directory, entry);
+      if (index < 0 || !directory.isUnchanged(index, this.#compared)) continue;
+      if (this.#forceHashPercent > 0 && this.#deps.roll() < this.#forceHashPercent) return undefined;
+      const objectId = directory.objectId(index);
+      if (objectId === undefined || !this.isStored(objectId)) continue;
+      const extra = directory.hasExtra(index) ? directory.entry(index)?.extra : undefined;
+      return { objectId, extra, isRemembered: isRemembered === true };
+    }
+    return undefined;
+  }
+
+  #compareWith({ stat }: ListedEntry, type: 'f' | 's'): void {
+    const compared = this.#compared;
+    compared.type = type;
+    compared.mode = stat.mode & 0o7777;
+    compared.uid = stat.uid;
+    compared.gid = stat.gid;
+    compared.size = stat.size;
+    compared.mtimeSeconds = stat.mtimeSeconds;
+    compared.mtimeNanos = stat.mtimeNanoseconds;
+  }
+
+  /** True when inode and change time are as the last run saw them, false when not, undefined when it saw nothing. */
+  #remember(work: DirectoryWork, entry: ListedEntry): boolean | undefined {
+    const { hints, hintLog } = this.#deps;
+    if (hintLog !== undefined && !isRacy(entry.stat, work.listedAtMs)) hintLog.add(entry.fingerprint);
+    return hints?.has(entry.fingerprint);
+  }
+
+  /** The object's first content is in the index and not marked deleted: maintenance has not begun to take it away. */
+  isStored(objectId: ObjectId): boolean {
+    let id = objectId;
+    for (let index = indexObjectId(id); index !== undefined; index = indexObjectId(id)) id = index;
+    return this.#deps.indexSet().state(contentKey(objectIdParts(id).contentId as ContentId)) === 1;
+  }
+}
+
+/** The entry's number in a previous directory, or -1. */
+function findIn(directory: PreviousDirectory, entry: ListedEntry): number {
+  return entry.rawName === undefined ? directory.find(entry.name) : directory.findRaw(entry.rawName);
+}
