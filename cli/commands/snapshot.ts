@@ -116,7 +116,8 @@ function defineVerifyAndDiff(group: Command, run: Runner): void {
     group
       .command('verify')
       .description('check that snapshots can be restored: every directory, and the contents of a share of the files')
-      .argument('[id...]', 'snapshot IDs (default: all)')
+      .argument('[id...]', 'snapshot IDs, unique beginnings, or latest (default: all)')
+      .option('--source <source>', 'only snapshots of this source: user@host:/path or a local path')
       .option('--percent <n>', 'share of the files whose contents are read and checked', parsePercent, 100)
       .option('--parallel <n>', 'worker threads, at most 64', parseThreads)
       .action(async (ids: readonly string[], options: VerifyOptions, command: Command) => {
@@ -124,7 +125,11 @@ function defineVerifyAndDiff(group: Command, run: Runner): void {
           (await import('../snapshot/verify.ts')).verifyCommand(context, ids, options),
         );
       }),
-    ['windlass snapshot verify', 'windlass snapshot verify 3a58170b --percent 10'],
+    [
+      'windlass snapshot verify',
+      'windlass snapshot verify 3a58170b --percent 10',
+      'windlass snapshot verify latest --source /home',
+    ],
   );
   withExamples(
     group

@@ -2,6 +2,7 @@
 import type { Repository } from '../../repo-format/index.ts';
 import { listSnapshots } from '../../repo-format/snapshot/snapshots.ts';
 import type { CliContext } from '../context.ts';
+import { codeOf, messageOf, oneLine } from '../error-line.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { withRepository } from '../session.ts';
 import { formatCount, formatSize, table } from '../terminal/format.ts';
@@ -13,7 +14,9 @@ export interface RepositoryDescription {
   readonly contentFormat: Readonly<Record<string, unknown>>;
   readonly objectFormat: { readonly splitter: string };
   readonly blobs: { readonly count: number; readonly totalSize: number };
-  readonly snapshots: number;
+  /** Absent when the manifests cannot be read. */
+  readonly snapshots?: number;
+  readonly snapshotsError?: { readonly code: string; readonly message: string };
 }
 
 export async function statusCommand(context: CliContext): Promise<ExitCode> {
@@ -21,7 +24,7 @@ export async function statusCommand(context: CliContext): Promise<ExitCode> {
     const description = await describeRepository(repository, context.signal);
     context.output.document(description);
     for (const line of statusLines(repository, description)) context.output.line(line);
-    return EXIT.ok;
+    return description.snapshotsError === undefined ? EXIT.ok : EXIT.failed;
   });
 }
 
@@ -31,7 +34,6 @@ export async function describeRepository(repository: Repository, signal: AbortSi
   for await (const blob of repository.storage.listBlobs('', signal))
     [count, totalSize] = [count + 1, totalSize + blob.length];
   const available = await repository.storage.freeBytes(signal);
-  const snapshots = await listSnapshots(repository.manifests, { onCorrupt: () => undefined }, signal);
   return {
     uniqueIDHex: repository.uniqueIdHex,
     storage: { type: 'filesystem', displayName: repository.storage.displayName },
@@ -48,13 +50,26 @@ export async function describeRepository(repository: Repository, signal: AbortSi
     },
     objectFormat: { splitter: config.splitter },
     blobs: { count, totalSize },
-    snapshots: snapshots.length,
+    ...(await countSnapshots(repository, signal)),
   };
+}
+
+/** The rest is worth showing, and needed most, when manifests are damaged. */
+async function countSnapshots(
+  repository: Repository,
+  signal: AbortSignal,
+): Promise<Pick<RepositoryDescription, 'snapshots' | 'snapshotsError'>> {
+  try {
+    return { snapshots: (await listSnapshots(repository.manifests, { onCorrupt: () => undefined }, signal)).length };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { snapshotsError: { code: codeOf(error), message: messageOf(error) } };
+  }
 }
 
 function statusLines(repository: Repository, description: RepositoryDescription): string[] {
   const { config } = repository.format;
-  const { blobs, volume, snapshots } = description;
+  const { blobs, volume, snapshots, snapshotsError } = description;
   const ecc = config.ecc === '' ? 'none' : `${config.ecc}, ${config.eccOverheadPercent} % overhead`;
   return table([
     ['Repository:', repository.storage.displayName],
@@ -69,7 +84,12 @@ function statusLines(repository: Repository, description: RepositoryDescription)
     ['Error correction:', ecc],
     ['Password change:', config.enablePasswordChange ? 'possible' : 'not possible'],
     ['Stored:', `${formatSize(blobs.totalSize)} in ${formatCount(blobs.count)} blobs`],
-    ['Snapshots:', formatCount(snapshots)],
+    [
+      'Snapshots:',
+      snapshotsError === undefined
+        ? formatCount(snapshots ?? 0)
+        : `cannot be listed: ${oneLine(snapshotsError.message)} [${snapshotsError.code}]`,
+    ],
     ...(volume.available === undefined ? [] : [['Free space:', formatSize(volume.available)]]),
   ]);
 }

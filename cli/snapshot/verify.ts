@@ -1,6 +1,7 @@
 // `snapshot verify`: can these snapshots be restored?
 import { verifySnapshots, type VerifyReport } from '../../mover/index.ts';
 import type { SnapshotManifest } from '../../repo-format/index.ts';
+import { parseSource, type SnapshotSource } from '../../repo-format/snapshot/source.ts';
 import type { CliContext } from '../context.ts';
 import { oneLine } from '../error-line.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -10,6 +11,7 @@ import { formatCount, formatDuration, formatSize } from '../terminal/format.ts';
 import { createProgressView } from '../terminal/progress.ts';
 
 export interface VerifyOptions {
+  readonly source?: string;
   readonly percent: number;
   readonly parallel?: number;
 }
@@ -25,8 +27,8 @@ export async function verifyCommand(
   const view = createProgressView(context.stderr, context.clock, { verb: 'verifying:', enabled });
   return withRepository(context, { readOnly: true }, async (repository) => {
     const manifests: SnapshotManifest[] =
-      names.length === 0 ? await readableSnapshots(context, repository, undefined) : [];
-    for (const name of names) manifests.push(await findSnapshot(context, repository, name));
+      names.length === 0 ? await readableSnapshots(context, repository, sourceOf(context, options)) : [];
+    for (const name of names) manifests.push(await findSnapshot(context, repository, name, options.source));
     const { clock, random, logger, signal } = context;
     const startedMs = clock.monotonicMs();
     const { percent, parallel } = options;
@@ -47,13 +49,21 @@ export async function verifyCommand(
   });
 }
 
+function sourceOf(context: CliContext, { source }: VerifyOptions): SnapshotSource | undefined {
+  return source === undefined ? undefined : parseSource(source, context.identity);
+}
+
 function print(context: CliContext, report: VerifyReport, elapsedMs: number): void {
   context.output.document(report);
   const { snapshots, directories, files, bytes, failures, failureCount } = report;
   context.output.line(
-    `verified ${formatCount(snapshots)} snapshots: ${formatCount(directories)} directories, ${formatCount(files)} files, ${formatSize(bytes)} read in ${formatDuration(elapsedMs)}`,
+    `verified ${formatCount(snapshots)} snapshots: ${formatCount(directories)} directories, ${formatCount(files)} files, ${formatSize(bytes)} read in ${formatDuration(elapsedMs)}${failureCount === 0 ? '' : `, ${formatCount(failureCount)} DAMAGED`}`,
   );
   for (const { snapshotId, path, message, code } of failures.slice(0, MAX_SHOWN))
     context.stderr.write(`windlass: ${snapshotId}/${oneLine(path)}: ${oneLine(message)} [${code}]\n`);
-  if (failureCount > MAX_SHOWN) context.stderr.write(`windlass: … and ${failureCount - MAX_SHOWN} more\n`);
+  if (failureCount > MAX_SHOWN)
+    context.stderr.write(`windlass: … and ${formatCount(failureCount - MAX_SHOWN)} more (see --json)\n`);
+  // Each directory and content is checked once, whoever shares it.
+  if (failureCount > 0 && snapshots > 1)
+    context.note('What several snapshots share is listed under one of them: snapshot verify ID tells about one alone.');
 }

@@ -1,0 +1,98 @@
+// What the commands say about a damaged repository, and the steps of docs/recovery.md that need no other program.
+import assert from 'node:assert/strict';
+import { copyFileSync, cpSync, globSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, test, type TestContext } from 'node:test';
+import { scratchFolder } from '../test/harness/scratch.ts';
+import { WindlassClient } from '../test/harness/windlass-command.ts';
+
+interface Damaged {
+  readonly folder: string;
+  readonly repository: string;
+  readonly windlass: WindlassClient;
+}
+
+/** Two sources, one snapshot each; every test damages a copy. */
+const original = { folder: '', trees: [''], ids: [''] };
+
+before(async () => {
+  const folder = scratchFolder({ after: (hook) => process.on('exit', hook) }, 'damage-original');
+  const windlass = new WindlassClient({
+    repository: join(folder, 'repository'),
+    cacheFolder: join(folder, 'cache'),
+    password: 'old',
+  });
+  await windlass.ok('repository', 'create');
+  const trees = ['one', 'two'].map((name) => join(folder, name));
+  const ids: string[] = [];
+  for (const tree of trees) {
+    mkdirSync(tree);
+    writeFileSync(join(tree, 'file'), `of ${tree}`);
+    ids.push(((await windlass.json('snapshot', 'create', tree)) as { id: string }).id);
+  }
+  Object.assign(original, { folder, trees, ids });
+});
+
+function copyOfRepository(t: TestContext): Damaged {
+  const folder = scratchFolder(t, 'damage');
+  const repository = join(folder, 'repository');
+  cpSync(join(original.folder, 'repository'), repository, { recursive: true });
+  const windlass = new WindlassClient({ repository, cacheFolder: join(folder, 'cache'), password: 'old' });
+  return { folder, repository, windlass };
+}
+
+const remove = (folder: string, pattern: string): void => {
+  for (const path of globSync(pattern, { cwd: folder })) rmSync(join(folder, path));
+};
+
+test('lost packs: verify names the snapshots, of one source when asked, and says that there is more to know', async (t) => {
+  const { repository, windlass } = copyOfRepository(t);
+  const { ids, trees } = original;
+  remove(repository, 'p/**/*.f');
+  const all = await windlass.run(['snapshot', 'verify']);
+  assert.equal(all.code, 1);
+  assert.match(all.stdout, /^verified 2 snapshots: .*, 2 DAMAGED\n$/);
+  for (const id of ids) assert.match(all.stderr, new RegExp(`^windlass: ${id}/file: .* \\[CONTENT_LOST\\]$`, 'm'));
+  assert.match(all.stderr, /snapshot verify ID tells about one alone/);
+  for (const args of [[], ['latest']]) {
+    const one = await windlass.run(['snapshot', 'verify', ...args, '--source', trees[0] ?? '']);
+    assert.match(one.stdout, /^verified 1 snapshots: .*, 1 DAMAGED\n$/);
+    assert.ok(one.stderr.includes(ids[0] ?? '?') && !one.stderr.includes(ids[1] ?? '?'));
+  }
+});
+
+test('lost manifests: status shows the rest, says why and fails', async (t) => {
+  const { repository, windlass } = copyOfRepository(t);
+  remove(repository, 'q/**/*.f');
+  const status = await windlass.run(['repository', 'status']);
+  assert.equal(status.code, 1);
+  assert.match(status.stdout, /^Format: +version 3/m);
+  assert.match(status.stdout, /^Snapshots: +cannot be listed: content m.* \[CONTENT_LOST\]$/m);
+});
+
+test('a truncated index: its name is in the message of every command, and debug looks past it', async (t) => {
+  const { repository, windlass } = copyOfRepository(t);
+  const [index = ''] = globSync('x/**/*.f', { cwd: repository });
+  truncateSync(join(repository, index), 60);
+  const blobId = index.replaceAll('/', '').replace(/\.f$/, '');
+  const listed = await windlass.run(['snapshot', 'list']);
+  assert.equal(listed.code, 1);
+  assert.match(listed.stderr, new RegExp(`${blobId}.*\\[BLOB_CORRUPT\\]`));
+  const checked = await windlass.run(['debug', 'index', 'list', '--check']);
+  assert.equal(checked.code, 1);
+  assert.equal(checked.stdout.split('\n').filter((line) => line.includes('[BLOB_CORRUPT]')).length, 1);
+});
+
+test('a password change cut off in the middle: the old password works again once the new blob is aside', async (t) => {
+  const { folder, repository, windlass } = copyOfRepository(t);
+  const formatBlob = join(repository, 'kopia.repository.f');
+  copyFileSync(formatBlob, join(folder, 'before'));
+  writeFileSync(join(folder, 'new'), 'new');
+  await windlass.ok('repository', 'change-password', '--new-password-file', join(folder, 'new'));
+  copyFileSync(join(folder, 'before'), formatBlob);
+  const cutOff = await windlass.run(['snapshot', 'list']);
+  assert.equal(cutOff.code, 1);
+  assert.match(cutOff.stderr, /\[PASSWORD_CHANGE_INCOMPLETE\]/);
+  renameSync(join(repository, 'kopia.blobcfg.f'), join(folder, 'aside'));
+  await windlass.ok('snapshot', 'verify');
+});
