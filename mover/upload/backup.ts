@@ -8,7 +8,6 @@ import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
 import {
   type ContentWriterStats,
-  deleteSnapshot,
   EMPTY_STATS,
   findPrevious,
   INCOMPLETE_CHECKPOINT,
@@ -324,7 +323,8 @@ class BackupRun {
       incomplete: INCOMPLETE_CHECKPOINT,
       rootEntry: this.#rootEntry(root),
     });
-    if (older !== undefined) await deleteSnapshot(manifests, older, signal);
+    // By the store itself: a checkpoint that somebody else has tidied away is no failure.
+    if (older !== undefined) await manifests.delete(older, signal);
   }
 
   async #collectPacks(pool: LanePool, hintsOfRun: SourceHints): Promise<void> {
@@ -354,7 +354,7 @@ class BackupRun {
       pins: this.#options.pins,
     };
     const id = saveSnapshot(manifests, snapshot);
-    if (this.#checkpoint !== undefined) await deleteSnapshot(manifests, this.#checkpoint, signal);
+    if (this.#checkpoint !== undefined) await manifests.delete(this.#checkpoint, signal);
     // The commit point: before this nobody sees the snapshot, after this nobody can lose it.
     await this.#repository.flush(signal);
     const expired = await applyRetention(

@@ -203,3 +203,31 @@ test('a pack that cannot be stored fails the backup at once; nothing refers to i
 function unexpected(): never {
   assert.fail('nothing comes from such a lane');
 }
+
+test('a checkpoint that somebody else has removed does not fail the backup', async (t) => {
+  const root = bigTree(t);
+  const fixture = await BackupFixture.create(t, SMALL_PACKS);
+  const { manifests } = fixture.repository;
+  let removed = 0;
+  let removing: Promise<void> = Promise.resolve();
+  const { manifest } = await fixture.backUp(root, {
+    parallel: 1,
+    compression: 'gzip',
+    checkpointIntervalMs: 1,
+    progress: () => {
+      removing = removing.then(async () => {
+        for (const { id, incomplete } of await fixture.list()) {
+          if (incomplete === undefined) continue;
+          await manifests.delete(id, t.signal);
+          removed++;
+        }
+      });
+    },
+  });
+  await removing;
+  assert.ok(removed > 0, 'no checkpoint was removed');
+  assert.deepEqual(
+    (await fixture.list()).map(({ id }) => id),
+    [manifest.id],
+  );
+});
