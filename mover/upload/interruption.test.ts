@@ -1,17 +1,19 @@
 // Checkpoints, stops, kills and broken lanes: what is safe is kept, what is not complete is never a snapshot.
 import { systemClock } from '../../base/clock.ts';
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 
-import type { BlobStorage } from '../../repo-format/index.ts';
+import { type BlobStorage, PolicyNode } from '../../repo-format/index.ts';
 import { BackupFixture, type FixtureOptions } from '../../test/harness/backup-fixture.ts';
 import { childCommand } from '../../test/harness/run-backup-child.ts';
 import { runCommand } from '../../test/harness/run-command.ts';
 import { SeededRandom } from '../../test/harness/seeded-random.ts';
 import { describeTree, file, tree } from '../../test/harness/tree.ts';
+import { PolicyTable } from './directory-policy.ts';
 import { LanePool } from './lane-pool.ts';
 import type { LaneInit, LaneJob } from './lane-protocol.ts';
+import { createProgressMemory } from './progress.ts';
 
 const PACK_BYTES = 10 << 20;
 const SMALL_PACKS: FixtureOptions = { format: { maxPackSizeBytes: PACK_BYTES } };
@@ -155,6 +157,72 @@ test('a lane that cannot even start fails the pool, which still closes', async (
   const rest = await pool.settle(5000, systemClock);
   assert.deepEqual([rest?.tails, rest?.isWhole], [[], false]);
   await pool.close(5000);
+});
+
+test('packs that lanes hand over while they are stopped are kept', async (t) => {
+  const root = tree({ file: file('kept') }).temporary(t);
+  const { repository } = await BackupFixture.create(t);
+  const { contents, format } = repository;
+  const directoryFd = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
+  t.after(() => closeSync(directoryFd));
+  const init: LaneInit = {
+    writer: contents.writerSpec,
+    reader: repository.laneReaderData(),
+    newContents: contents.known().newContents.data,
+    sessionId: await contents.startSession(t.signal),
+    options: {
+      splitterName: format.config.splitter,
+      largeFileBytes: 1 << 24,
+      maxRereads: 0,
+      forceHashPercent: 0,
+      readBytes: 1 << 20,
+    },
+    policies: new PolicyTable(new PolicyNode({}), {
+      storedAtRoot: {},
+      defaultSplitter: format.config.splitter,
+      compression: undefined,
+    }).entries,
+    control: new SharedArrayBuffer(4),
+    progress: createProgressMemory(1),
+    laneNumber: 0,
+    hints: undefined,
+    keepHints: false,
+  };
+  const job: LaneJob = {
+    kind: 'directory',
+    id: 1,
+    parentFd: directoryFd,
+    name: undefined,
+    path: '.',
+    previous: [],
+    primary: undefined,
+    mountPath: '',
+    parentDevice: 0,
+    ignore: [],
+    ownIgnore: undefined,
+    policyNumber: 0,
+    sliceMs: 40,
+    mayDescend: true,
+    maxOpen: 8,
+  };
+  const jobs = [job];
+  const pool = LanePool.start([init], {
+    nextJobs: () => jobs.splice(0),
+    hasJobs: () => jobs.length > 0,
+    onResult: () => undefined,
+    onPack: unexpected,
+  });
+  pool.supply();
+  await pool.idle();
+  const interrupted = pool.finishPacks();
+  pool.stop(new Error('stopped'));
+  await assert.rejects(interrupted, { message: 'stopped' });
+  const rest = await pool.settle(5000, systemClock);
+  for (const pack of rest?.tails ?? []) contents.acceptTail(pack);
+  await pool.close(5000);
+  assert.equal(rest?.isWhole, true);
+  // The file's content, and its directory.
+  assert.equal((await contents.flush(t.signal)).contents, 2);
 });
 
 /** Fails every write of a pack after the first `good` ones. */

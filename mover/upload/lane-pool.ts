@@ -151,8 +151,8 @@ export class LanePool {
       newBytes: 0,
       packedBytes: 0,
     };
-    const finishing = { tails: [] as StagedPack[], hints: [] as Uint32Array[], stats };
-    this.#finishing = finishing;
+    // What lanes have handed over to a call that was interrupted is not theirs any more: it belongs to the next one.
+    const finishing = (this.#finishing ??= { tails: [], hints: [], stats });
     for (const lane of this.#lanes) {
       if (lane.exited || lane.failed) continue;
       lane.outstanding++;
