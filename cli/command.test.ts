@@ -111,6 +111,9 @@ test('wrong usage exits 2 with one line that has a code', async (t) => {
     assert.match(result.stderr, /^windlass: .* \[CLI_[A-Z_]+\]\n$/);
     assert.equal(result.stdout, '');
   }
+  const suggestion = await windlass.run(['snapshot', 'lst', '--json']);
+  assert.match(suggestion.stderr, /^windlass: unknown command 'lst' \(Did you mean list\?\) \[CLI_USAGE\]\n$/);
+  assert.equal((JSON.parse(suggestion.stdout) as { error: { code: string } }).error.code, 'CLI_USAGE');
   assert.equal((await windlass.run(['snapshot'])).code, 2, 'a group without a command shows help and fails');
   const environment = { PATH: process.env['PATH'] ?? '', HOME: folder };
   const nothing = spawnSync(WINDLASS_PATH, ['snapshot', 'list'], { env: environment, encoding: 'utf8' });

@@ -33,7 +33,14 @@ export function createProgram(version: string, run: (options: GlobalOptions, wor
     .helpCommand(false)
     .exitOverride()
     .configureOutput({
-      outputError: (text, write) => write(text.replace(/^error: /, 'windlass: ').replace(/\n$/, ' [CLI_USAGE]\n')),
+      // One line: a suggestion comes on a line of its own.
+      outputError: (text, write) => {
+        const line = text
+          .trimEnd()
+          .replace(/^error: /, '')
+          .replaceAll('\n', ' ');
+        write(`windlass: ${line} [CLI_USAGE]\n`);
+      },
     })
     .showSuggestionAfterError(true)
     .addOption(

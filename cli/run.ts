@@ -38,15 +38,21 @@ async function runWith(runtime: Runtime, args: readonly string[], version: strin
     await program.parseAsync([...args], { from: 'user' });
     return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return commanderExit(error);
+    if (error instanceof CommanderError) return commanderExit(error, runtime, args);
     reportFailure(error, runtime, context);
     return runtime.signal.aborted ? EXIT.interrupted : exitCodeOf(error);
   }
 }
 
 /** Commander has printed its message already; help that was asked for is no error, help shown for want of a command is. */
-function commanderExit(error: CommanderError): ExitCode {
-  return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+function commanderExit(error: CommanderError, runtime: Runtime, args: readonly string[]): ExitCode {
+  if (error.exitCode === 0) return EXIT.ok;
+  // The options were not understood, so the words themselves have to tell.
+  if (args.includes('--json')) {
+    const message = error.code === 'commander.help' ? 'no command given' : error.message.replace(/^error: /, '');
+    runtime.stdout.write(`${JSON.stringify({ error: { code: 'CLI_USAGE', message, context: {} } })}\n`);
+  }
+  return EXIT.usage;
 }
 
 function reportFailure(error: unknown, runtime: Runtime, context: CliContext | undefined): void {
