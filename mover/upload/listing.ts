@@ -140,8 +140,8 @@ export class Listing {
     const strange = entries.filter((entry) => entry.isStandIn);
     if (strange.length > 0) nameStrangers(strange, entries);
     // UTF-16 order is UTF-8 order as long as there are no surrogates; comparing ASCII needs no thought at all.
-    this.#order = entries.sort(
-      this.#allAscii ? (a, b) => (a.name < b.name ? -1 : 1) : (a, b) => compareNames(a.name, b.name),
+    this.#order = withoutRepeats(
+      entries.sort(this.#allAscii ? (a, b) => (a.name < b.name ? -1 : 1) : (a, b) => compareNames(a.name, b.name)),
     );
   }
 
@@ -164,6 +164,15 @@ export class Listing {
     this.#count++;
     return entry;
   }
+}
+
+/**
+ * A file system may list a name twice when it is renamed away and back meanwhile; a directory object may not. A stand-in is
+ * that of its bytes, so repeated bytes have got two, one of them numbered: nothing is lost, and the next run has it right.
+ */
+export function withoutRepeats<T extends { readonly name: string }>(sorted: readonly T[]): readonly T[] {
+  const isRepeat = (entry: T, i: number): boolean => i > 0 && sorted[i - 1]?.name === entry.name;
+  return sorted.some(isRepeat) ? sorted.filter((entry, i) => !isRepeat(entry, i)) : sorted;
 }
 
 /** Stand-ins must not depend on the order in which the file system lists, nor hide a real name. */
