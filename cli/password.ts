@@ -1,5 +1,5 @@
 // Finds a password: `--password-file`, then `WINDLASS_PASSWORD`, then a prompt where there is a terminal to ask on.
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { ReadStream } from 'node:tty';
 import { cliError } from './cli-errors.ts';
 import { promptPassword } from './terminal/prompt.ts';
@@ -40,14 +40,37 @@ export async function findPassword(
 
 /** The file's text without its last line break. */
 export async function readPasswordFile(path: string): Promise<string> {
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = await readFile(path, 'utf8');
+    bytes = await readAtMost(path, MAX_FILE_BYTES + 1);
   } catch (error) {
     throw cliError('CLI_PASSWORD_FILE', `password file ${path} cannot be read`, { path }, error);
   }
-  if (text.length > MAX_FILE_BYTES) throw cliError('CLI_PASSWORD_FILE', `password file ${path} is too large`, { path });
-  const password = text.replace(/\r?\n$/, '');
+  if (bytes.length > MAX_FILE_BYTES) {
+    throw cliError('CLI_PASSWORD_FILE', `password file ${path} is too large`, { path });
+  }
+  const password = decodeExactly(bytes, path).replace(/\r?\n$/, '');
   if (password === '') throw cliError('CLI_PASSWORD_FILE', `password file ${path} is empty`, { path });
   return password;
+}
+
+async function readAtMost(path: string, limit: number): Promise<Uint8Array> {
+  await using file = await open(path);
+  const bytes = new Uint8Array(limit);
+  let length = 0;
+  while (length < limit) {
+    const { bytesRead } = await file.read(bytes, length, limit - length, null);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return bytes.subarray(0, length);
+}
+
+/** Bytes that are no text would all become the same stand-in character: different passwords would then be equal. */
+function decodeExactly(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    throw cliError('CLI_PASSWORD_FILE', `password file ${path} is not UTF-8 text`, { path }, error);
+  }
 }
