@@ -14,7 +14,17 @@ import {
   type SnapshotManifest,
   readObjectSync,
 } from '../../repo-format/index.ts';
-import { O_DIRECTORY, O_RDONLY, StatRecord, check, close, fstat, openFileLimit, openat } from '../posix/libc.ts';
+import {
+  check,
+  close,
+  fstat,
+  O_DIRECTORY,
+  O_RDONLY,
+  openat,
+  openFileLimit,
+  StatRecord,
+  syncfs,
+} from '../posix/libc.ts';
 import { type AttributePolicy, AttributeWriter } from './attributes.ts';
 import { DirectoryTree } from './directory-tree.ts';
 import { TemporaryNames } from './entry-name.ts';
@@ -139,6 +149,8 @@ class Restore {
       const context = this.#context();
       await this.#checkSpace(context, entry, target.fd);
       await this.#restore(context, entry, { target, rename: place?.name });
+      // What the receipt calls done is on the disk; a write that failed late (EIO, ENOSPC) is reported here, or never.
+      if (this.#options.dryRun !== true) check(syncfs(target.fd), 'syncfs', this.#options.target);
     } finally {
       clearInterval(timer);
       this.#signal.removeEventListener('abort', onAbort);
