@@ -13,9 +13,11 @@ const BROKEN_PIPE = 141;
 export async function runCli(args: readonly string[], version: string): Promise<number> {
   using interrupt = listenForInterrupts(process.stderr);
   // `windlass ls … | head` is no failure worth a message.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
-    process.exit(error.code === 'EPIPE' ? BROKEN_PIPE : EXIT.failed),
-  );
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(BROKEN_PIPE);
+    process.stderr.write(`windlass: standard output cannot be written: ${error.message}\n`);
+    process.exit(EXIT.failed);
+  });
   const runtime: Runtime = {
     environment: process.env,
     workingDirectory: process.cwd(),
@@ -24,7 +26,10 @@ export async function runCli(args: readonly string[], version: string): Promise<
     stderr: process.stderr,
     signal: interrupt.signal,
   };
-  return await runWith(runtime, args, version);
+  const exitCode = await runWith(runtime, args, version);
+  // A failed write is told a little later; leaving before that would call lost output a success.
+  await new Promise((resolve) => process.stdout.write('', resolve));
+  return exitCode;
 }
 
 async function runWith(runtime: Runtime, args: readonly string[], version: string): Promise<ExitCode> {
