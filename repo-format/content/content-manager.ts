@@ -5,7 +5,7 @@
 // A flush that fails while packs are stored leaves a session that cannot be completed: every later write and flush says
 // so (`SESSION_FAILED`), and only opening the repository anew helps. One that fails at the index may be tried again.
 import type { Clock } from '../../base/clock.ts';
-import { WindlassError } from '../../base/errors.ts';
+import { isAbortError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
 import type { BlobMetadata, BlobStorage } from '../blob/storage.ts';
@@ -185,7 +185,11 @@ export class ContentManager {
       await this.#committed.refreshIfStale(signal);
       if (this.#busy !== undefined) continue;
       if (this.#session !== undefined) return this.#session.id;
-      await (this.#starting ??= this.#openSession(signal).finally(() => (this.#starting = undefined)));
+      const starting = (this.#starting ??= this.#openSession(signal).finally(() => (this.#starting = undefined)));
+      await starting.catch((error: unknown) => {
+        // Another caller's cancellation is not ours.
+        if (!isAbortError(error) || signal.aborted) throw error;
+      });
     }
   }
 

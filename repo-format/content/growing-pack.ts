@@ -136,7 +136,7 @@ export class GrowingPack {
     kind: PackKind,
     packId: BlobId,
     head: Uint8Array,
-    deps: { place: StagingPlace; buffer: Uint8Array; keySize: number },
+    deps: { place: Pick<StagingPlace, 'open'>; buffer: Uint8Array; keySize: number },
   ): GrowingPack {
     const pack = new GrowingPack(kind, packId, deps.place.open(packId), deps);
     try {
