@@ -1,7 +1,6 @@
 // Deep trees, long paths, large directories, and few descriptors for many directories.
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
@@ -9,6 +8,7 @@ import { BackupFixture } from '../../test/harness/backup-fixture.ts';
 import { findProgram } from '../../test/harness/kopia-client.ts';
 import { childCommand, childOutcome } from '../../test/harness/run-backup-child.ts';
 import { runCommand } from '../../test/harness/run-command.ts';
+import { scratchRoot } from '../../test/harness/scratch.ts';
 import { deepPath, describeTree, directory, file, removeTree, tree } from '../../test/harness/tree.ts';
 
 function descriptors(): number {
@@ -16,7 +16,7 @@ function descriptors(): number {
 }
 
 function emptyRoot(t: TestContext): string {
-  const root = mkdtempSync(join(tmpdir(), 'windlass-scale-'));
+  const root = mkdtempSync(join(scratchRoot(), 'windlass-scale-'));
   t.after(() => removeTree(root));
   return root;
 }
@@ -26,8 +26,8 @@ test('three thousand levels, and paths far beyond PATH_MAX', async (t) => {
   const root = tree({
     [`${deepPath('d', 3000)}/leaf`]: file('down here'),
     [`${long}/leaf`]: file('long path'),
-    [`${long}/empty`]: directory({ xattrs: { 'user.deep': '1' } }),
-  }).temporary(t);
+    [`${long}/empty`]: directory(),
+  }).build(emptyRoot(t));
   const fixture = await BackupFixture.create(t);
   const before = descriptors();
   const { manifest, errors } = await fixture.backUp(root);
