@@ -14,8 +14,6 @@ export const PACK_PREAMBLE_BYTES = 32;
 const POSTAMBLE_VERSION = 1;
 const MIN_IV_BYTES = 16;
 const MAX_IV_BYTES = 32;
-/** The longest postamble and its length byte. */
-export const MAX_POSTAMBLE_BYTES = 256;
 
 /** Bytes of padding behind `length` bytes of contents: an aligned pack gets a whole further block. */
 export function paddingBytes(length: number): number {
