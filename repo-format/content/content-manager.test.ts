@@ -164,17 +164,18 @@ test('a refresh that began before a flush does not hide what the flush brought',
   const faulty = createFaultyStorage(t, repository.storage);
   const manager = await repository.open({ storage: faulty.storage });
   const id = await manager.write('', bytesOf('x'), 'none', t.signal);
-  const { promise: flushed, resolve: release } = Promise.withResolvers<void>();
-  let waiting = true;
-  // The refresh has its lists, all without the flush's index, and then dawdles.
-  const calls = faulty.calls.listBlobs;
-  faulty.plan({ method: 'listBlobs', when: 'after', skip: 0, callback: () => (waiting ? flushed : undefined) });
+  const flushed = Promise.withResolvers<void>();
+  const listed = Promise.withResolvers<void>();
+  // The refresh has its list, without the flush's index, and then dawdles.
+  const dawdle = async (): Promise<void> => {
+    listed.resolve();
+    await flushed.promise;
+  };
+  faulty.plan({ method: 'listBlobs', when: 'after', matching: (name) => name.startsWith('xn'), callback: dawdle });
   const refreshing = manager.refresh(t.signal);
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.ok(faulty.calls.listBlobs > calls);
+  await listed.promise;
   await manager.flush(t.signal);
-  waiting = false;
-  release();
+  flushed.resolve();
   await refreshing;
   assert.equal(await textOf(manager, id, t.signal), 'x');
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { fstatSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import fs, { fstatSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { systemRandom } from '../../base/random.ts';
@@ -378,3 +379,45 @@ test('abandoned packs are closed and named', async (t) => {
   assert.equal(repository.stagingFiles().length, 2);
   for (const path of paths) rmSync(path);
 });
+
+/** The disk takes so many more bytes: part of a write, then nothing. */
+function limitDisk(t: TestContext, room: number): { free(): void } {
+  let left = room;
+  const { writeSync } = fs;
+  const limited = (fd: number, bytes: Uint8Array, offset: number, length: number, position: number | null): number => {
+    if (left === 0) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+    const count = Math.min(length, left);
+    left -= count;
+    return writeSync(fd, bytes, offset, count, position);
+  };
+  const mocked = t.mock.method(fs, 'writeSync', limited as typeof writeSync);
+  syncBuiltinESMExports();
+  const free = (): void => {
+    mocked.mock.restore();
+    syncBuiltinESMExports();
+  };
+  t.after(free);
+  return { free };
+}
+
+for (const large of [false, true]) {
+  test(`a write that a full disk cut off leaves the pack good: ${large ? 'large' : 'gathered'} contents`, async (t) => {
+    const bench = await createBench(t);
+    const random = new SeededRandom(12);
+    const kept = [random.bytes(700), random.bytes(700)];
+    for (const bytes of kept) bench.writer.write('', bytes, 'none');
+    const disk = limitDisk(t, 1000);
+    assert.throws(() => bench.writer.write('', random.bytes(large ? 3000 : 800), 'none'), { code: 'BLOB_STORE_FULL' });
+    if (!large) assert.throws(() => bench.writer.takeOpenPacks(), { code: 'BLOB_STORE_FULL' }, 'still no room');
+    disk.free();
+    const [pack] = bench.writer.takeOpenPacks();
+    assert.ok(pack !== undefined);
+    const entries = entriesOf(pack, bench);
+    assert.deepEqual(
+      entries.map((entry) => Buffer.from(plainOf(entry, pack, bench))),
+      kept,
+    );
+    assert.equal(bench.newContents.promised, 3, 'one more than there are rows: the session cannot be completed');
+    ContentWriter.discard(pack);
+  });
+}
