@@ -1,6 +1,8 @@
 // Entry of the `windlass` command. Answers `--version` before loading anything else, runs the command, and leaves with its exit code.
 import { readFileSync } from 'node:fs';
 
+const LINGER_MS = 2000;
+
 function version(): string {
   // One folder up in a clone (cli/) and in the package (dist/) alike.
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
@@ -14,8 +16,11 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const { runCli } = await import('./run.ts');
   const exitCode = await runCli(args, version());
-  // Output to files and pipes is synchronous on Linux, so nothing is cut off here; idle worker threads need not be waited for.
-  process.exit(exitCode);
+  process.exitCode = exitCode;
+  // Not process.exit(): it joins V8's compiler threads while one of them may wait for this thread to collect garbage, and
+  // then never returns (Node 24.21, seen once in twenty short runs). Leaving by the end of all work has no such wait.
+  // Should something keep the process alive that has no work left, it is given this long.
+  setTimeout(() => process.exit(exitCode), LINGER_MS).unref();
 }
 
 await main(process.argv.slice(2));
