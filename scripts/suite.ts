@@ -25,7 +25,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
 };
 
 function kopiaVersion(): string | undefined {
-  const program = process.env['KOPIA'] ?? 'kopia';
+  const program = process.env['KOPIA'] || 'kopia';
   const probe = spawnSync(program, ['--version'], { encoding: 'utf8' });
   return probe.status === 0 ? `${probe.stdout}${probe.stderr}`.trim() : undefined;
 }
