@@ -1,5 +1,5 @@
 // Entry of a backup lane: a worker thread that takes directories and large files from the main thread and does all of the
-// work on them itself, synchronously. See docs/design/0005-lanes.md.
+// work on them itself, synchronously. See docs/design/0005-lanes-and-packs.md.
 import { rmSync } from 'node:fs';
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.ts';
