@@ -45,7 +45,7 @@ export interface ReportOptions {
 export function renderReport(results: Results, options: ReportOptions): string {
   const parts = [
     '# Performance',
-    'Written by `npm run bench` from a real run, all but the last section; not edited by hand.',
+    'Written by `npm run bench` from a real run; what follows the tables is from `test/bench/notes.md`.',
     `Machine: ${machine()}. Everything is in memory (a memory file system), page cache warm. ${options.versions.join(', ')}. ${options.date}.`,
     'Absolute figures move from machine to machine and from hour to hour; the tools ran in turns, so the **ratios** count. ' +
       'Each cell is the median of its runs: wall time / CPU time / peak resident memory of the whole process tree. ' +
