@@ -69,6 +69,15 @@ test('--version loads only what it needs, which is what keeps it quick', () => {
   assert.deepEqual(heavy, []);
 });
 
+test('an empty path or source is wrong usage, not the working directory', async (t) => {
+  const { windlass, tree } = place(t);
+  for (const args of [[''], [tree, '--source', '']]) {
+    const { code, stderr } = await windlass.run(['snapshot', 'create', ...args]);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /is empty \[CLI_USAGE\]/);
+  }
+});
+
 test('help is on standard output with examples, for every command', async (t) => {
   const { windlass } = place(t);
   for (const path of [

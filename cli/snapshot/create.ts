@@ -46,6 +46,8 @@ export async function createCommand(
 ): Promise<ExitCode> {
   if ((path === undefined) === (options.stdin === undefined))
     throw usageError('give a path to back up, or --stdin NAME');
+  // An unset variable in a script: taken for the working directory it would save the wrong tree without a word.
+  if (path === '' || options.source === '') throw usageError('a path or source is empty');
   const localPath = path === undefined ? undefined : localSourcePath(path, context.workingDirectory);
   // A clear word before the password is asked for and the repository is opened.
   if (localPath !== undefined) await stat(localPath);
