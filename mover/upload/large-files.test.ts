@@ -43,6 +43,19 @@ test('files in parts come back whole, also with holes and several names', async 
   assert.deepEqual([again.manifest.stats.cachedFiles, again.manifest.stats.nonCachedFiles], [5, 0]);
 });
 
+test('a large file that stands still is read once, whole or in parts', async (t) => {
+  const size = LARGE + 2 * PART + 5;
+  const root = tree({ large: file(new SeededRandom(5).bytes(size)) }).temporary(t);
+  for (const upload of [{}, { parallelUploadAboveSize: PART }]) {
+    const fixture = await BackupFixture.create(t);
+    await fixture.setPolicy({}, { upload });
+    const { consistency, bytesHashed } = await fixture.backUp(root);
+    assert.deepEqual([consistency.status, consistency.rereads], ['exact', 0]);
+    // The rest is directories, lists of pieces and the manifest.
+    assert.ok(bytesHashed >= size && bytesHashed < size + 64 * 1024, `${bytesHashed} bytes hashed of ${size}`);
+  }
+});
+
 test('a large file that changes between its parts is read again whole, then marked', async (t) => {
   const root = tree({ large: file(new SeededRandom(4).bytes(8 * PART)), small: file('x') }).temporary(t);
   const fixture = await BackupFixture.create(t);
