@@ -1,4 +1,5 @@
 // Combines shards in WebAssembly; shard-combiner.wat says how.
+import type { WebAssemblyApi } from '../../base/web-assembly.ts';
 import { multiply } from './galois-field.ts';
 import type { CombineShards, FactorRows } from './plain-combiner.ts';
 import { SHARD_COMBINER_WASM } from './shard-combiner-wasm.ts';
@@ -15,16 +16,6 @@ const MAX_OUTPUTS = 128;
 const MAX_SHARD_BYTES = 1024;
 
 type Combine = (stride: number, inputs: number, groups: number) => void;
-
-/** The part of the WebAssembly interface in use; Node's types leave it out. */
-interface WebAssemblyApi {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Memory: new (descriptor: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
-  readonly Instance: new (
-    module: object,
-    imports: Record<string, Record<string, unknown>>,
-  ) => { readonly exports: unknown };
-}
 
 /** Undefined where WebAssembly is missing or has not the vectors that this needs. */
 export function createWasmCombine(): CombineShards | undefined {

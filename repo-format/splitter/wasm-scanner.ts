@@ -1,5 +1,6 @@
 // Boundary scanners that run in WebAssembly, on data that lies in the module's own memory: file data is read straight into
 // the window, and nothing is copied. boundary-scanner.wat says how they work.
+import type { WebAssemblyApi } from '../../base/web-assembly.ts';
 import { HASH_WINDOW_BYTES, type BoundaryScanner } from './boundary-scanner.ts';
 import { BOUNDARY_SCANNER_WASM } from './boundary-scanner-wasm.ts';
 import { BUZHASH_TABLE } from './buzhash-table.ts';
@@ -19,16 +20,6 @@ type FindBoundary = (from: number, to: number, mask: number) => number;
 interface ScannerExports {
   readonly findBuzhashBoundary: FindBoundary;
   readonly findRabinKarpBoundary: FindBoundary;
-}
-
-/** The part of the WebAssembly interface in use; Node's types leave it out. */
-interface WebAssemblyApi {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Memory: new (descriptor: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
-  readonly Instance: new (
-    module: object,
-    imports: Record<string, Record<string, unknown>>,
-  ) => { readonly exports: unknown };
 }
 
 export type DynamicAlgorithm = 'buzhash' | 'rabinkarp';
