@@ -20,9 +20,11 @@ export interface MeasureOptions {
   readonly cwd: string;
   /** Standard error goes here. */
   readonly logPath: string;
+  /** Called about a hundred times a second while the command runs. */
+  readonly onSample?: () => void;
 }
 
-const SAMPLE_MS = 20;
+const SAMPLE_MS = 10;
 const SHELL_SCRIPT = '"$@"; code=$?; times >&3; exit $code';
 
 /** Rejects when the command fails: a wrong run has no time. */
@@ -44,7 +46,10 @@ function run(argv: readonly string[], options: MeasureOptions, log: number): Pro
       stdio: ['ignore', 'pipe', log, 'pipe'],
     });
     const memory = new TreeMemory(shell.pid ?? 0);
-    const sampler = setInterval(() => memory.sample(), SAMPLE_MS);
+    const sampler = setInterval(() => {
+      memory.sample();
+      options.onSample?.();
+    }, SAMPLE_MS);
     const stdout: Buffer[] = [];
     const times: Buffer[] = [];
     shell.stdout?.on('data', (bytes: Buffer) => stdout.push(bytes));

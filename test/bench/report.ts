@@ -40,13 +40,15 @@ export interface ReportOptions {
   readonly versions: readonly string[];
   readonly notes: string;
   readonly date: string;
+  /** Where trees and repositories were. */
+  readonly scratchKind: string;
 }
 
 export function renderReport(results: Results, options: ReportOptions): string {
   const parts = [
     '# Performance',
     'Written by `npm run bench` from a real run; what follows the tables is from `test/bench/notes.md`.',
-    `Machine: ${machine()}. Everything is in memory (a memory file system), page cache warm. ${options.versions.join(', ')}. ${options.date}.`,
+    `Machine: ${machine()}. Everything is in ${options.scratchKind}, page cache warm. ${options.versions.join(', ')}. ${options.date}.`,
     'Absolute figures move from machine to machine and from hour to hour; the tools ran in turns, so the **ratios** count. ' +
       'Each cell is the median of its runs: wall time / CPU time / peak resident memory of the whole process tree. ' +
       '“Speed” is kopia’s wall time divided by ours, “memory” our peak divided by kopia’s; in brackets what we aim at.',

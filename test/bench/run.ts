@@ -1,16 +1,25 @@
 // `npm run bench [-- OPTIONS]`: makes trees, runs windlass and, where they are on PATH, kopia and restic in turns, measures
 // each phase and writes docs/performance.md. See README.md beside this file.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { removeTree, scratchRoot } from '../harness/scratch.ts';
-import { measure } from './measure.ts';
+import { removeTree } from '../harness/scratch.ts';
+import { measure, type Measurement } from './measure.ts';
 import { renderReport } from './report.ts';
 import { PHASES, Results, type Phase } from './results.ts';
-import { availableTools, installPackage, openTool, toolVersions, type Tool, type ToolName } from './tools.ts';
+import { openScratch, WarmMemory } from './scratch-memory.ts';
+import {
+  availableTools,
+  installPackage,
+  openTool,
+  toolVersions,
+  type Command,
+  type Tool,
+  type ToolName,
+} from './tools.ts';
 import { changeOnePercent, makeLargeTree, makeSmallTree, makeSystemTree, type Tree } from './trees.ts';
 
 const CLONE = fileURLToPath(new URL('../../', import.meta.url));
@@ -104,18 +113,18 @@ function studies(): Study[] {
 }
 
 async function main(): Promise<void> {
-  const scratch = mkdtempSync(join(values.scratch ?? scratchRoot(), 'windlass-bench-'));
+  const scratch = openScratch(values.scratch);
   const leave = (): void => {
-    removeTree(scratch);
+    scratch.remove();
     process.exit(130);
   };
   process.on('SIGINT', leave).on('SIGTERM', leave);
   try {
-    const launcher = installPackage(join(scratch, 'package'));
-    if (!values['report-only']) await runStudies(scratch, launcher);
-    await report(launcher);
+    const launcher = installPackage(join(scratch.path, 'package'));
+    if (!values['report-only']) await runStudies(scratch.path, launcher);
+    await report(launcher, scratch.kind);
   } finally {
-    removeTree(scratch);
+    scratch.remove();
   }
 }
 
@@ -167,6 +176,9 @@ async function runCycle(study: Study, tree: Tree, { tool, folder }: OpenedTool, 
   removeTree(folder);
 }
 
+/** How much of the tree's size a phase writes, about. */
+const WRITES: Partial<Record<Phase, number>> = { first: 1.1, restore: 1.1, 'restore-one': 0.6 };
+
 class Cycle {
   readonly #study: Study;
   readonly #tree: Tree;
@@ -202,15 +214,8 @@ class Cycle {
     removeTree(target);
   }
 
-  async time(
-    phase: Phase,
-    command: { argv: readonly string[]; env: Readonly<Record<string, string>> },
-  ): Promise<string> {
-    const measured = await measure(command.argv, {
-      env: command.env,
-      cwd: this.#folder,
-      logPath: join(this.#folder, 'log'),
-    });
+  async time(phase: Phase, command: Command): Promise<string> {
+    const measured = await this.#measure(phase, command);
     const { wallSeconds, cpuSeconds, peakBytes } = measured;
     const { files, bytes } = this.#tree;
     const where = { tree: this.#study.label, files, bytes, tool: this.#tool.name, phase, run: this.#run };
@@ -220,6 +225,19 @@ class Cycle {
       `  ${this.#run} ${this.#tool.name} ${phase}: ${wallSeconds.toFixed(2)} s, CPU ${cpuSeconds.toFixed(2)} s, ${memory}`,
     );
     return measured.stdout;
+  }
+
+  async #measure(phase: Phase, { argv, env }: Command): Promise<Measurement> {
+    const warm = new WarmMemory(
+      join(this.#folder, 'warm'),
+      (this.#tree.bytes + this.#tree.files * 4096) * (WRITES[phase] ?? 0),
+    );
+    try {
+      const logPath = join(this.#folder, 'log');
+      return await measure(argv, { env, cwd: this.#folder, logPath, onSample: () => warm.sample() });
+    } finally {
+      warm.close();
+    }
   }
 }
 
@@ -241,12 +259,13 @@ function folderBytes(folder: string): number {
   return sum;
 }
 
-async function report(launcher: string): Promise<void> {
+async function report(launcher: string, scratchKind: string): Promise<void> {
   const tools = [...new Set(results.records.map((record) => record.tool))];
   const notes = existsSync(NOTES) ? readFileSync(NOTES, 'utf8') : '';
   const text = renderReport(results, {
     versions: await toolVersions(tools, launcher),
     notes,
+    scratchKind,
     date: new Date().toISOString().slice(0, 10),
   });
   // A subset replaces the committed report only when asked to by name.
