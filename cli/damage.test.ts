@@ -1,6 +1,16 @@
 // What the commands say about a damaged repository, and the steps of docs/recovery.md that need no other program.
 import assert from 'node:assert/strict';
-import { copyFileSync, cpSync, globSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { before, test, type TestContext } from 'node:test';
 import { scratchFolder } from '../test/harness/scratch.ts';
@@ -68,6 +78,23 @@ test('lost manifests: status shows the rest, says why and fails', async (t) => {
   assert.equal(status.code, 1);
   assert.match(status.stdout, /^Format: +version 3/m);
   assert.match(status.stdout, /^Snapshots: +cannot be listed: content m.* \[CONTENT_LOST\]$/m);
+});
+
+test('a lost .shards: every command says at once what to write into it', async (t) => {
+  const { repository, windlass } = copyOfRepository(t);
+  const shards = readFileSync(join(repository, '.shards'));
+  rmSync(join(repository, '.shards'));
+  for (const args of [
+    ['snapshot', 'list'],
+    ['repository', 'status'],
+    ['snapshot', 'create', original.trees[0] ?? ''],
+  ]) {
+    const result = await windlass.run(args);
+    assert.equal(result.code, 1);
+    assert.match(result.stderr, /in folders of \[1,3\], but \.shards is missing or wrong.* \[BLOB_LAYOUT_INVALID\]\n$/);
+  }
+  writeFileSync(join(repository, '.shards'), shards);
+  await windlass.ok('snapshot', 'verify');
 });
 
 test('a truncated index: its name is in the message of every command, and debug looks past it', async (t) => {

@@ -92,6 +92,26 @@ test('a broken .shards is an error, not a guess', async (t) => {
   }
 });
 
+test('a blob that the layout hides is an error that says where it lies, not a missing blob', async (t) => {
+  const path = scratchFolder(t);
+  const writer = await open(path, { create: 'current' });
+  await writer.putBlob(PACK, BYTES, signal);
+  await rm(join(path, '.shards'));
+  const lost = await open(path);
+  assert.deepEqual(await names(lost), [PACK], 'lists need no layout');
+  const hidden = {
+    code: 'BLOB_LAYOUT_INVALID',
+    message: /lies at p\/b44\/.*, in folders of \[1,3\], .* it makes them \[3,3\]$/,
+  };
+  await assert.rejects(lost.getBlob(PACK, undefined, signal), hidden);
+  await assert.rejects(lost.getMetadata(PACK, signal), hidden);
+  await assert.rejects(lost.getBlob(`${PACK}0` as BlobId, undefined, signal), { code: 'BLOB_NOT_FOUND' });
+  await writeFile(join(path, '.shards'), '{"default":[3,3],"maxNonShardedLength":20}\n');
+  await assert.rejects((await open(path)).getBlob(PACK, undefined, signal), hidden);
+  await writeFile(join(path, '.shards'), CURRENT);
+  assert.deepEqual(await (await open(path)).getBlob(PACK, undefined, signal), BYTES);
+});
+
 test('a missing root is reported and never created anew', async (t) => {
   const path = scratchFolder(t);
   const root = join(path, 'repository');

@@ -24,6 +24,7 @@ import {
   LEGACY_SHARDS,
 } from './filesystem-layout.ts';
 import { listBlobFiles } from './filesystem-list.ts';
+import { misplacedBlob } from './filesystem-misplaced.ts';
 import { encodeShards, MAX_SHARDS_FILE_BYTES, parseShards, SHARDS_FILE, type ShardRules } from './filesystem-shards.ts';
 import type { BlobId, BlobMetadata, BlobStorage, ByteRange, LocalBlobFiles, LocalLayout } from './storage.ts';
 
@@ -290,18 +291,25 @@ class FilesystemStorage implements BlobStorage {
       if (!status.isFile()) throw blobNotFound(id);
       return await use(handle, status.size, Math.floor(status.mtimeMs));
     } catch (error) {
-      if (isMissing(error)) throw await this.#missing(id, error);
+      if (isMissing(error)) throw await this.#missing(id, path, error);
       throw translateFileError(error, operation, id, path);
     } finally {
       await handle?.close();
     }
   }
 
-  /** Tells a missing blob from a missing (unmounted) root. */
-  async #missing(id: BlobId, cause: unknown): Promise<WindlassError> {
+  /** Tells a missing blob from a missing (unmounted) root and from a blob that the layout hides. */
+  async #missing(id: BlobId, path: string, cause: unknown): Promise<unknown> {
     const { rootPath } = this.#layout;
     const root = await lstat(rootPath).catch(() => undefined);
-    return root === undefined ? rootMissing(rootPath, cause) : blobNotFound(id, cause);
+    if (root === undefined) return rootMissing(rootPath, cause);
+    try {
+      const misplaced = await misplacedBlob(this.#layout, id);
+      // In its place by now: somebody has just written it.
+      return misplaced === undefined || misplaced.context['path'] === path ? blobNotFound(id, cause) : misplaced;
+    } catch (error) {
+      return translateFileError(error, 'look for', id, rootPath);
+    }
   }
 }
 
