@@ -110,13 +110,53 @@ test('a truncated index: its name is in the message of every command, and debug 
   assert.equal(checked.stdout.split('\n').filter((line) => line.includes('[BLOB_CORRUPT]')).length, 1);
 });
 
-test('a password change cut off in the middle: the old password works again once the new blob is aside', async (t) => {
-  const { folder, repository, windlass } = copyOfRepository(t);
+/** As a crash leaves it between the two blobs: `kopia.blobcfg` under `new`, `kopia.repository` under `old`. */
+async function cutOffPasswordChange({ folder, repository, windlass }: Damaged): Promise<void> {
   const formatBlob = join(repository, 'kopia.repository.f');
   copyFileSync(formatBlob, join(folder, 'before'));
-  writeFileSync(join(folder, 'new'), 'new');
+  for (const password of ['old', 'new', 'neither']) writeFileSync(join(folder, password), password);
   await windlass.ok('repository', 'change-password', '--new-password-file', join(folder, 'new'));
   copyFileSync(join(folder, 'before'), formatBlob);
+}
+
+test('a password change cut off in the middle is finished by repair-password, with the passwords in any order', async (t) => {
+  for (const [given, other, opener] of [
+    ['old', 'new', 'password'],
+    ['new', 'old', 'other'],
+  ] as const) {
+    const damaged = copyOfRepository(t);
+    const { folder, windlass } = damaged;
+    await cutOffPasswordChange(damaged);
+    const repair = ['--password-file', join(folder, given), 'repository', 'repair-password'];
+    const file = (name: string): string[] => ['--other-password-file', join(folder, name)];
+    const unsaid = await windlass.run(repair);
+    assert.equal(unsaid.code, 2);
+    assert.match(unsaid.stderr, /--other-password-file, or --drop-retention.*\[CLI_USAGE\]/);
+    assert.equal((await windlass.run([...repair, ...file('neither')])).code, 12);
+    assert.equal((await windlass.run(['snapshot', 'list'])).code, 1, 'nothing was changed so far');
+    const repaired = (await windlass.json(...repair, ...file(other))) as object;
+    assert.deepEqual({ ...repaired, uniqueIDHex: '' }, { uniqueIDHex: '', repaired: true, opener });
+    await windlass.ok('snapshot', 'verify');
+    assert.match(await windlass.ok('repository', 'repair-password'), /nothing to repair/);
+  }
+});
+
+test('without the other password, repair-password wants to be told that retention may go', async (t) => {
+  const damaged = copyOfRepository(t);
+  const { folder, windlass } = damaged;
+  await cutOffPasswordChange(damaged);
+  const both = ['--drop-retention', '--other-password-file', join(folder, 'new')];
+  assert.equal((await windlass.run(['repository', 'repair-password', ...both])).code, 2);
+  const repair = ['repository', 'repair-password', '--drop-retention'];
+  assert.equal((await windlass.run(['--password-file', join(folder, 'new'), ...repair])).code, 12);
+  await windlass.ok(...repair);
+  await windlass.ok('snapshot', 'verify');
+});
+
+test('a password change cut off in the middle: the old password works again once the new blob is aside', async (t) => {
+  const damaged = copyOfRepository(t);
+  const { folder, repository, windlass } = damaged;
+  await cutOffPasswordChange(damaged);
   const cutOff = await windlass.run(['snapshot', 'list']);
   assert.equal(cutOff.code, 1);
   assert.match(cutOff.stderr, /\[PASSWORD_CHANGE_INCOMPLETE\]/);

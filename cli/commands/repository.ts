@@ -4,9 +4,12 @@ import { parsePercent } from '../option-values.ts';
 import { withExamples, type Runner } from '../command-runner.ts';
 import type { ChangePasswordOptions } from '../repository/change-password.ts';
 import type { CreateOptions } from '../repository/create.ts';
+import type { RepairPasswordOptions } from '../repository/repair-password.ts';
 
 export function defineRepositoryCommands(program: Command, run: Runner): void {
-  const group = program.command('repository').description('create a repository, show its state, change its password');
+  const group = program
+    .command('repository')
+    .description('create a repository, show its state, change or repair its password');
   withExamples(
     group
       .command('create')
@@ -43,5 +46,19 @@ export function defineRepositoryCommands(program: Command, run: Runner): void {
         await run(command, async (context) => (await load()).changePasswordCommand(context, options));
       }),
     ['windlass -r /backup/repo repository change-password --new-password-file /run/secrets/new'],
+  );
+  withExamples(
+    group
+      .command('repair-password')
+      .description('finish a password change that was interrupted (PASSWORD_CHANGE_INCOMPLETE)')
+      .option('--other-password-file <file>', 'read the other password of the change from a file (else a prompt)')
+      .option('--drop-retention', 'the other password is not known: turn off retention that only it can read')
+      .action(async (options: RepairPasswordOptions, command: Command) => {
+        const load = () => import('../repository/repair-password.ts');
+        await run(command, async (context) => (await load()).repairPasswordCommand(context, options));
+      }),
+    [
+      'windlass -r /backup/repo --password-file /run/secrets/old repository repair-password --other-password-file /run/secrets/new',
+    ],
   );
 }
