@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 const LINGER_MS = 2000;
+const EXIT_FAILED = 1;
 
 function version(): string {
   // One folder up in a clone (cli/) and in the package (dist/) alike.
@@ -23,4 +24,10 @@ async function main(args: readonly string[]): Promise<void> {
   setTimeout(() => process.exit(exitCode), LINGER_MS).unref();
 }
 
-await main(process.argv.slice(2));
+// Not awaited, because the bundle is no ECMAScript module. Should nothing be left to wait for before there is an outcome, Node
+// would leave with success.
+const onEarlyEnd = (code: number): void => {
+  if (code === 0) process.exitCode = EXIT_FAILED;
+};
+process.once('exit', onEarlyEnd);
+void main(process.argv.slice(2)).then(() => process.off('exit', onEarlyEnd));
