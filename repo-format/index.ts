@@ -15,6 +15,7 @@ export { NewContents, type NewContentsData } from './content/new-contents.ts';
 export { readLocalIndex } from './content/pack-recovery.ts';
 export type { SessionId } from './content/session.ts';
 export { createKeyedHash, type KeyedHash } from './hash/keyed-hash.ts';
+export type { PartialHash } from './hash/partial-hash.ts';
 export { IndexSet, type IndexSetData } from './index/index-set.ts';
 export type { IndexEntry } from './index/entry.ts';
 export { type ManifestId } from './manifest/manifest-entry.ts';

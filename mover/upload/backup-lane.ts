@@ -14,7 +14,6 @@ import {
   NewContents,
   ObjectWriter,
   readObjectSync,
-  type Splitter,
 } from '../../repo-format/index.ts';
 import { close, errnoName, StatRecord } from '../posix/libc.ts';
 import { DirectoryBackup, LaneStopped, policyOf } from './directory-backup.ts';
@@ -33,6 +32,7 @@ class Lane {
   readonly #control: Int32Array;
   readonly #reader: LaneReader;
   readonly #writer: ContentWriter;
+  readonly #sink: LaneSink;
   /** One for each splitter that policies ask for, which is one in almost every tree. */
   readonly #stores = new Map<string, FileStore>();
   readonly #isStopped = (): boolean => Atomics.load(this.#control, 0) !== 0;
@@ -55,8 +55,11 @@ class Lane {
     );
     this.#writer.setSession(init.sessionId);
     const { options } = init;
-    // Directories need no splitter's window; the first file that is read makes one.
-    const sink = this.#newSink(undefined);
+    this.#sink = new LaneSink(this.#writer, {
+      splitterName: options.splitterName,
+      supportsContentCompression: init.writer.indexVersion >= 2,
+    });
+    const sink = this.#sink;
     this.#hintLog = init.keepHints ? new HintLog() : undefined;
     const hints = init.hints === undefined ? undefined : new HintTable(init.hints);
     const directories = new DirectoryBackup(options, {
@@ -84,18 +87,12 @@ class Lane {
     });
   }
 
-  #newSink(splitter: Splitter | undefined): LaneSink {
-    const { options, writer } = this.#init;
-    const supportsContentCompression = writer.indexVersion >= 2;
-    return new LaneSink(this.#writer, splitter, { splitterName: options.splitterName, supportsContentCompression });
-  }
-
   #storeOf(splitterName: string): FileStore {
     const present = this.#stores.get(splitterName);
     if (present !== undefined) return present;
     const { options } = this.#init;
     const splitter = createSplitter(splitterName, options.readBytes);
-    const writer = new ObjectWriter(this.#newSink(splitter), splitter);
+    const writer = new ObjectWriter(this.#sink, splitter);
     const store = new FileStore(options, { writer, progress: this.#progress, isStopped: this.#isStopped });
     this.#stores.set(splitterName, store);
     return store;

@@ -83,7 +83,7 @@ const STORE_MS = 350;
 const LANE_CLOSE_MS = 100;
 const SETTLE_AFTER_FAILURE_MS = 5000;
 const LARGE_FILE_BYTES = 16 << 20;
-const READ_BYTES = 1 << 20;
+const READ_BYTES = 256 << 10;
 const DEFAULT_MAX_REREADS = 2;
 
 /**

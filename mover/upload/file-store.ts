@@ -177,9 +177,8 @@ export class FileStore {
     const writer = this.#writer;
     const window = writer.splitter.window;
     for (let at = from; at < to;) {
-      const offset = writer.reserve(this.#readBytes);
       const wanted = Math.min(this.#readBytes, writer.writable, to - at);
-      const count = readInto(fd, window, offset, wanted, at);
+      const count = readInto(fd, window, writer.writeOffset, wanted, at);
       if (count < 0) return { errno: -count, sparse, stopped: false };
       if (count > 0) {
         writer.advance(count);
@@ -198,7 +197,7 @@ export class FileStore {
     const writer = this.#writer;
     const window = writer.splitter.window;
     for (let left = length; left > 0;) {
-      const offset = writer.reserve(this.#readBytes);
+      const offset = writer.writeOffset;
       const count = Math.min(this.#readBytes, writer.writable, left);
       window.fill(0, offset, offset + count);
       writer.advance(count);

@@ -1,7 +1,7 @@
 // Every call to the storage fails once, before, in the middle of, or after its effect. Whatever happens: no index blob
 // mentions a pack that is not durable, nothing acknowledged is lost, and no staging file stays.
 import assert from 'node:assert/strict';
-import { openSync } from 'node:fs';
+import { openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { WindlassError } from '../../base/errors.ts';
@@ -20,6 +20,7 @@ import {
 import { memoryFolder } from '../../test/harness/scratch.ts';
 import { SeededRandom } from '../../test/harness/seeded-random.ts';
 import type { BlobId, BlobStorage } from '../blob/storage.ts';
+import { putBytes } from '../crypto/content-cipher.ts';
 import { openBlob } from '../epoch/encrypted-blob.ts';
 import type { ContentId } from '../index/content-id.ts';
 import { parseIndex } from '../index/parse-index.ts';
@@ -283,7 +284,7 @@ test('a staging file on a full disk keeps the pack as it was', { skip: process.p
   const place = { open: () => ({ fd: openSync('/dev/full', 'r+'), stagingPath }) };
   const deps = { place, buffer: new Uint8Array(100), keySize: 17 };
   const id = 'p0-s0' as BlobId;
-  assert.throws(() => GrowingPack.create('p', id, new Uint8Array(32), deps), { code: 'BLOB_STORE_FULL' });
+  assert.throws(() => GrowingPack.create('p', id, new Uint8Array(101), deps), { code: 'BLOB_STORE_FULL' });
   const pack = GrowingPack.create('p', id, new Uint8Array(0), deps);
   assert.equal(pack.reserve(40), 0);
   pack.advance(40);
@@ -293,5 +294,24 @@ test('a staging file on a full disk keeps the pack as it was', { skip: process.p
     assert.throws(() => pack.reserve(61), { code: 'BLOB_STORE_FULL' });
     assert.equal(pack.reserve(60), 40);
   }
+  pack.discard();
+});
+
+test('the beginning of a content that did not fit on the disk is forgotten', (t) => {
+  const stagingPath = join(memoryFolder(t), 'pack');
+  const fd = openSync(stagingPath, 'wx+');
+  const deps = { place: { open: () => ({ fd, stagingPath }) }, buffer: new Uint8Array(100), keySize: 17 };
+  const pack = GrowingPack.create('p', 'p0-s0' as BlobId, new Uint8Array(30).fill(1), deps);
+  putBytes(pack, new Uint8Array(20).fill(2));
+  pack.rewind(30);
+  assert.equal(pack.length, 30);
+  putBytes(pack, new Uint8Array(40).fill(3));
+  putBytes(pack, new Uint8Array(250).fill(4));
+  pack.rewind(70);
+  assert.equal(pack.length, 70);
+  putBytes(pack, new Uint8Array(300).fill(5));
+  pack.flush();
+  const expected = Buffer.concat([Buffer.alloc(30, 1), Buffer.alloc(40, 3), Buffer.alloc(300, 5)]);
+  assert.deepEqual(readFileSync(stagingPath), expected);
   pack.discard();
 });

@@ -14,6 +14,7 @@ import type { BlobId } from '../blob/storage.ts';
 import { type Compressor, createCompressor } from '../compression/compressor.ts';
 import { type CipherSpec, type ContentCipher, createContentCipher } from '../crypto/content-cipher.ts';
 import { createKeyedHash, type KeyedHash } from '../hash/keyed-hash.ts';
+import { PartialHash } from '../hash/partial-hash.ts';
 import { type ContentId, isKeyPrefix } from '../index/content-id.ts';
 import { nextTimestampSeconds } from '../index/entry.ts';
 import { type IndexSet, LIVE } from '../index/index-set.ts';
@@ -54,16 +55,7 @@ export interface ContentWriterDeps {
 }
 
 const DATA_OUTPUT_SHARE = 0.8;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
 const PACK_NAME_BYTES = 16;
-
-/** Free bytes around a chunk in a buffer the writer may scribble on, so that it is sealed where it lies. */
-export interface InPlaceRoom {
-  readonly buffer: Uint8Array;
-  readonly offset: number;
-  readonly length: number;
-}
 
 export class ContentWriter {
   readonly hash: KeyedHash;
@@ -121,21 +113,20 @@ export class ContentWriter {
    *
    * @param prefix '' for file data, else one letter g–z
    * @param compressor a name of `COMPRESSORS`, or 'none'
-   * @param room when given, `data` lies at `room.offset` of `room.buffer` and 12 bytes before it may be overwritten;
-   *   `data` itself is destroyed. Saves a copy of large chunks.
+   * @param ahead holds the hash of the first bytes of `data`, unless it is empty
    */
-  write(prefix: string, data: Uint8Array, compressor: string, room?: InPlaceRoom): ContentId {
-    this.hash.digestInto(data, this.#key, 1);
-    return this.writeHashed(prefix, data, compressor, room);
+  write(prefix: string, data: Uint8Array, compressor: string, ahead?: PartialHash): ContentId {
+    if (ahead === undefined || ahead.bytes === 0) this.hash.digestInto(data, this.#key, 1);
+    else ahead.finishInto(data, this.#key, 1);
+    return this.#writeHashed(prefix, data, compressor);
   }
 
-  /** As {@link write}, when the digest of `data` was computed by the caller through `begin`/`update` of `this.hash`. */
-  writeStreamHashed(prefix: string, data: Uint8Array, compressor: string, room?: InPlaceRoom): ContentId {
-    this.hash.finishInto(this.#key, 1);
-    return this.writeHashed(prefix, data, compressor, room);
+  /** For `write`: takes contents while they are gathered. */
+  createPartialHash(): PartialHash {
+    return new PartialHash(createKeyedHash(this.#spec.hash, this.#spec.secret));
   }
 
-  private writeHashed(prefix: string, data: Uint8Array, compressor: string, room: InPlaceRoom | undefined): ContentId {
+  #writeHashed(prefix: string, data: Uint8Array, compressor: string): ContentId {
     if (this.#failure !== undefined) throw this.#failure;
     const key = this.#key;
     key[0] = prefixByte(prefix);
@@ -152,7 +143,7 @@ export class ContentWriter {
     const now = Math.floor(this.#deps.clock.nowMs() / 1000);
     const timestamp = nextTimestampSeconds(now, this.#indexSet.winnerTimestamp(key));
     try {
-      this.#store(prefix === '' ? 'p' : 'q', data, codec, timestamp, room);
+      this.#store(prefix === '' ? 'p' : 'q', data, codec, timestamp);
     } catch (error) {
       this.#failure = error;
       throw error;
@@ -210,19 +201,13 @@ export class ContentWriter {
     }
   }
 
-  #store(
-    kind: PackKind,
-    data: Uint8Array,
-    codec: Compressor | undefined,
-    timestampSeconds: number,
-    room: InPlaceRoom | undefined,
-  ): void {
+  #store(kind: PackKind, data: Uint8Array, codec: Compressor | undefined, timestampSeconds: number): void {
     const packed = codec?.compress(data) ?? null;
     const compressed = packed !== null && packed.length < data.length;
     const payload = compressed ? packed : data;
     const pack = this.#open[kind] ?? this.#openPack(kind);
     const offset = pack.length;
-    const packedLength = this.#append(pack, payload, compressed ? undefined : room);
+    const packedLength = this.#append(pack, payload);
     pack.addRow({
       key: this.#key,
       offset,
@@ -235,46 +220,23 @@ export class ContentWriter {
     if (pack.length >= this.#spec.maxPackSizeBytes) this.#handOut(pack);
   }
 
-  #append(pack: GrowingPack, payload: Uint8Array, room: InPlaceRoom | undefined): number {
+  #append(pack: GrowingPack, payload: Uint8Array): number {
     const iv = this.#key.subarray(this.#key.length - 16);
     const most = this.cipher.maxSealedBytes(payload.length);
-    if (most <= pack.buffer.length) {
-      const sealedBytes = this.cipher.sealInto(iv, payload, pack.buffer, pack.reserve(most));
-      pack.advance(sealedBytes);
-      return sealedBytes;
-    }
-    pack.flush();
-    if (room !== undefined && this.#fitsInPlace(room, most)) return this.#sealInPlace(pack, iv, payload, room);
-    const sealed = new Uint8Array(most);
-    const sealedBytes = this.cipher.sealInto(iv, payload, sealed, 0);
-    pack.write(sealed, 0, sealedBytes);
+    if (most > pack.free) return this.#sealThrough(pack, iv, payload);
+    const sealedBytes = this.cipher.sealInto(iv, payload, pack.buffer, pack.reserve(most));
+    pack.advance(sealedBytes);
     return sealedBytes;
   }
 
-  #fitsInPlace(room: InPlaceRoom, sealedBytes: number): boolean {
-    return (
-      this.#spec.cipher.ecc === undefined &&
-      sealedBytes === room.length + NONCE_BYTES + TAG_BYTES &&
-      room.offset >= NONCE_BYTES &&
-      room.offset + room.length + TAG_BYTES <= room.buffer.length
-    );
-  }
-
-  /**
-   * The nonce goes before the chunk, the tag behind it; what lay behind it is put back after the write. Both ciphers allow
-   * the very same bytes as input and output.
-   */
-  #sealInPlace(pack: GrowingPack, iv: Uint8Array, payload: Uint8Array, room: InPlaceRoom): number {
-    const end = room.offset + room.length;
-    // Not `slice`: that of a Buffer shares its bytes.
-    const behind = Uint8Array.from(room.buffer.subarray(end, end + TAG_BYTES));
-    const sealedBytes = this.cipher.sealInto(iv, payload, room.buffer, room.offset - NONCE_BYTES);
+  #sealThrough(pack: GrowingPack, iv: Uint8Array, payload: Uint8Array): number {
+    const before = pack.length;
     try {
-      pack.write(room.buffer, room.offset - NONCE_BYTES, sealedBytes);
-    } finally {
-      room.buffer.set(behind, end);
+      return this.cipher.sealThrough(iv, payload, pack);
+    } catch (error) {
+      pack.rewind(before);
+      throw error;
     }
-    return sealedBytes;
   }
 
   #openPack(kind: PackKind): GrowingPack {
@@ -297,7 +259,7 @@ export class ContentWriter {
 
   #outputBuffer(kind: PackKind): Uint8Array {
     const share = kind === 'p' ? DATA_OUTPUT_SHARE : 1 - DATA_OUTPUT_SHARE;
-    return (this.#buffers[kind] ??= new Uint8Array(Math.floor(this.#spec.outputBufferBytes * share)));
+    return (this.#buffers[kind] ??= new Uint8Array(Math.max(1, Math.floor(this.#spec.outputBufferBytes * share))));
   }
 
   /** Index version 1 knows no compressed contents (repository format §5.2). */

@@ -1,4 +1,6 @@
 // A pack while it grows: a staging file, sealed bytes gathered before they are written, index rows of what it holds.
+// It is written in whole buffers, contents crossing from one to the next: each write then begins and ends at a page of the
+// file, which costs half of one that does not (0.06 against 0.12 ns a byte into tmpfs).
 // Every write goes to its own place in the file, so a write that failed halfway (a full disk) leaves the pack as it was
 // and may be tried again.
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
@@ -10,6 +12,7 @@ import { translateFileError } from '../blob/blob-errors.ts';
 import { DirectoryGuard } from '../blob/filesystem-directories.ts';
 import { blobPathParts } from '../blob/filesystem-layout.ts';
 import type { BlobId, LocalLayout } from '../blob/storage.ts';
+import { putBytes } from '../crypto/content-cipher.ts';
 import { rowSize } from '../index/index-builder.ts';
 
 /** Where packs grow: beside their final place, or in a folder of their own when the store is not a local one. */
@@ -140,7 +143,7 @@ export class GrowingPack {
   ): GrowingPack {
     const pack = new GrowingPack(kind, packId, deps.place.open(packId), deps);
     try {
-      pack.write(head, 0, head.length);
+      putBytes(pack, head);
       return pack;
     } catch (error) {
       pack.discard();
@@ -157,6 +160,11 @@ export class GrowingPack {
     return this.#rowCount;
   }
 
+  /** Bytes that still fit into the buffer. */
+  get free(): number {
+    return this.buffer.length - this.#buffered;
+  }
+
   /** Where in `buffer` so many bytes may be put; they count once `advance` is called. They must fit into the buffer. */
   reserve(bytes: number): number {
     if (this.#buffered + bytes > this.buffer.length) this.flush();
@@ -168,10 +176,10 @@ export class GrowingPack {
     this.#buffered += bytes;
   }
 
-  /** Writes past the buffer, which must have been flushed. */
-  write(bytes: Uint8Array, offset: number, length: number): void {
-    this.#writeFully(bytes, offset, length);
-    this.#written += length;
+  /** Forgets what came after the pack had this length: the beginning of a content that could not be written. */
+  rewind(length: number): void {
+    this.#buffered = Math.max(0, length - this.#written);
+    this.#written = Math.min(length, this.#written);
   }
 
   flush(): void {

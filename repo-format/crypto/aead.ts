@@ -1,6 +1,6 @@
 // AEAD through `node:crypto`: nonce, ciphertext and tag in one piece. The format-level blobs always use it; contents do
 // where OpenSSL cannot be called directly, and the tests hold the direct calls against it.
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { type CipherGCM, createCipheriv, createDecipheriv } from 'node:crypto';
 import { WindlassError } from '../../base/errors.ts';
 import { NONCE_BYTES, TAG_BYTES } from './direct-crypto.ts';
 import type { AeadName } from './direct-crypto.ts';
@@ -8,17 +8,25 @@ import type { AeadName } from './direct-crypto.ts';
 /** What sealing adds: a nonce in front, a tag behind. Equal for both algorithms. */
 export const AEAD_OVERHEAD_BYTES = NONCE_BYTES + TAG_BYTES;
 
-/** Writes nonce, ciphertext and tag at `outOffset`; the caller has checked that they fit. */
-export function sealAeadInto(
-  { name, key, nonce, aad }: { name: AeadName; key: Uint8Array; nonce: Uint8Array; aad: Uint8Array },
-  plain: Uint8Array,
-  out: Uint8Array,
-  outOffset: number,
-): void {
+export interface AeadUse {
+  readonly name: AeadName;
+  readonly key: Uint8Array;
+  readonly nonce: Uint8Array;
+  readonly aad: Uint8Array;
+}
+
+/** Encrypts in pieces: `update` for each, `final`, `getAuthTag`. */
+export function createSealer({ name, key, nonce, aad }: AeadUse): CipherGCM {
   // Node types the two names separately although the calls are the same.
   const cipher = createCipheriv(name as 'aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES });
-  cipher.setAAD(aad, { plaintextLength: plain.length });
-  out.set(nonce, outOffset);
+  cipher.setAAD(aad);
+  return cipher;
+}
+
+/** Writes nonce, ciphertext and tag at `outOffset`; the caller has checked that they fit. */
+export function sealAeadInto(use: AeadUse, plain: Uint8Array, out: Uint8Array, outOffset: number): void {
+  const cipher = createSealer(use);
+  out.set(use.nonce, outOffset);
   out.set(cipher.update(plain), outOffset + NONCE_BYTES);
   cipher.final();
   out.set(cipher.getAuthTag(), outOffset + NONCE_BYTES + plain.length);

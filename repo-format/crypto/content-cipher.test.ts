@@ -137,6 +137,55 @@ test('the two backends read each other', () => {
   }
 });
 
+test('sealing through a buffer of any length gives what sealing at once gives', () => {
+  const taken: number[] = [];
+  const through = (cipher: ContentCipher, iv: Uint8Array, plain: Uint8Array, bufferBytes: number): Uint8Array => {
+    taken.length = 0;
+    const buffer = new Uint8Array(bufferBytes);
+    let filled = 0;
+    const empty = (): void => void taken.push(...buffer.subarray(0, filled));
+    const reserve = (bytes: number): number => {
+      if (filled + bytes <= buffer.length) return filled;
+      empty();
+      return (filled = 0);
+    };
+    const sealedBytes = cipher.sealThrough(iv, plain, { buffer, reserve, advance: (bytes) => (filled += bytes) });
+    empty();
+    assert.equal(sealedBytes, taken.length);
+    return Uint8Array.from(taken);
+  };
+  const fixed = { bytes: (length: number): Uint8Array => ascending(7, length) };
+  for (const backend of BACKENDS) {
+    for (const encryption of ENCRYPTION_ALGORITHMS) {
+      for (const ecc of [undefined, { algorithm: 'REED-SOLOMON-CRC32', overheadPercent: 2 }]) {
+        const spec = { encryption, masterKey: MASTER_KEY, ...(ecc && { ecc }) };
+        const create = (): ContentCipher => createContentCipher(spec, { backend, random: fixed });
+        const iv = ascending(5, 16);
+        for (const [length, bufferBytes] of [
+          [0, 1],
+          [0, 100],
+          [1, 7],
+          [100, 1],
+          [100, 16],
+          [1000, 12],
+          [1000, 28],
+          [5000, 333],
+          [3000, 3028],
+          [3000, 3027],
+          [70_000, 4096],
+        ] as const) {
+          const plain = systemRandom.bytes(length);
+          assert.deepEqual(
+            through(create(), iv, plain, bufferBytes),
+            seal(create(), iv, plain),
+            `${length} ${backend}`,
+          );
+        }
+      }
+    }
+  }
+});
+
 test('no nonce comes twice', () => {
   const cipher = createContentCipher({ encryption: AES, masterKey: MASTER_KEY });
   const iv = ascending(0, 16);

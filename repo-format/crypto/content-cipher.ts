@@ -1,13 +1,14 @@
 // Seals and opens contents and whole blobs (repository format §3): a key for each item from HMAC(root, iv), AEAD with the
 // iv as additional data, error correction outermost where the repository has it. Synchronous, on any thread; a cipher
 // serves one call at a time and is cheap to make.
+import type { CipherGCM } from 'node:crypto';
 import { WindlassError } from '../../base/errors.ts';
 import { systemRandom } from '../../base/random.ts';
 import type { RandomSource } from '../../base/random.ts';
 import { createErrorCorrection } from '../ecc/error-correction.ts';
 import type { ErrorCorrection } from '../ecc/error-correction.ts';
-import { AEAD_OVERHEAD_BYTES, openAead, requireWholeTag, sealAeadInto } from './aead.ts';
-import { NONCE_BYTES } from './direct-crypto.ts';
+import { AEAD_OVERHEAD_BYTES, createSealer, openAead, requireWholeTag, sealAeadInto } from './aead.ts';
+import { NONCE_BYTES, TAG_BYTES } from './direct-crypto.ts';
 import type { AeadName, DirectAead } from './direct-crypto.ts';
 import { deriveContentRootKey, hmacSha256 } from './key-derivation.ts';
 import { directOpenSsl } from './openssl.ts';
@@ -19,16 +20,29 @@ export interface ContentCipher {
   maxSealedBytes(plainLength: number): number;
   /**
    * Seals `plain` into `out` at `outOffset` under a fresh nonce; returns the bytes written. `plain` and the target must not
-   * overlap, but for one case, and that without error correction only: `plain` may lie exactly where its ciphertext
-   * goes, 12 bytes behind `outOffset`. `iv` has 16 to 32 bytes.
+   * overlap. `iv` has 16 to 32 bytes.
    */
   sealInto(iv: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number): number;
+  /**
+   * As {@link sealInto}, in pieces through a buffer of any length: what was sealed is still in a near cache when it is
+   * taken. `plain` must not overlap the buffer. After a failure of `out`, what it took is worthless.
+   */
+  sealThrough(iv: Uint8Array, plain: Uint8Array, out: SealedOutput): number;
   /**
    * The plaintext: a view of `into` when that is given and large enough, else fresh. `into` and `sealed` must not overlap
    * (without error correction `into` may begin exactly where the ciphertext does, 12 bytes into `sealed`), and what `into` holds after a failure is zeros or unchanged. `CIPHER_AUTH_FAILED` when a bit, the iv or the key is
    * wrong; `CIPHER_TRUNCATED` when there is no room for a nonce and a whole tag.
    */
   open(iv: Uint8Array, sealed: Uint8Array, into?: Uint8Array): Uint8Array;
+}
+
+/** Takes sealed bytes in order, through a buffer that it empties when it is full. */
+export interface SealedOutput {
+  readonly buffer: Uint8Array;
+  /** Where in `buffer` the next bytes go, so many at least. */
+  reserve(bytes: number): number;
+  /** The next so many bytes are there. */
+  advance(bytes: number): void;
 }
 
 /** Plain data: crosses to worker threads as it is. */
@@ -83,7 +97,21 @@ export function createContentCipher(spec: CipherSpec, deps: CipherDeps = {}): Co
 
 /** The same AEAD through `node:crypto`, ten times slower on small contents. */
 function createNodeAead(name: AeadName, rootKey: Uint8Array): DirectAead {
+  let pieces: CipherGCM | undefined;
+  const started = (): CipherGCM => {
+    if (pieces === undefined) throw new WindlassError('nothing is being sealed', { code: 'INTERNAL' });
+    return pieces;
+  };
   return {
+    beginSeal: (iv, nonce) => {
+      pieces = createSealer({ name, key: hmacSha256(rootKey, iv), nonce, aad: iv });
+    },
+    sealPiece: (plain, out, outOffset) => out.set(started().update(plain), outOffset),
+    finishSeal: (out, outOffset) => {
+      started().final();
+      out.set(started().getAuthTag(), outOffset);
+      pieces = undefined;
+    },
     sealInto: (iv, nonce, plain, out, outOffset) => {
       sealAeadInto({ name, key: hmacSha256(rootKey, iv), nonce, aad: iv }, plain, out, outOffset);
     },
@@ -102,6 +130,7 @@ class AeadContentCipher implements ContentCipher {
   readonly #random: RandomSource;
   #nonces: Uint8Array = new Uint8Array(0);
   #nonceAt = 0;
+  readonly #tag = new Uint8Array(new ArrayBuffer(TAG_BYTES));
 
   constructor(aead: DirectAead, random: RandomSource) {
     this.#aead = aead;
@@ -118,6 +147,23 @@ class AeadContentCipher implements ContentCipher {
     requireRoom(out, outOffset, length);
     this.#aead.sealInto(iv, this.#nextNonce(), plain, out, outOffset);
     return length;
+  }
+
+  sealThrough(iv: Uint8Array, plain: Uint8Array, out: SealedOutput): number {
+    requireIv(iv);
+    const nonce = this.#nextNonce();
+    this.#aead.beginSeal(iv, nonce);
+    putBytes(out, nonce);
+    for (let done = 0; done < plain.length;) {
+      const at = out.reserve(1);
+      const count = Math.min(plain.length - done, out.buffer.length - at);
+      this.#aead.sealPiece(plain.subarray(done, done + count), out.buffer, at);
+      out.advance(count);
+      done += count;
+    }
+    this.#aead.finishSeal(this.#tag, 0);
+    putBytes(out, this.#tag);
+    return plain.length + AEAD_OVERHEAD_BYTES;
   }
 
   open(iv: Uint8Array, sealed: Uint8Array, into?: Uint8Array): Uint8Array {
@@ -171,9 +217,27 @@ class CorrectedCipher implements ContentCipher {
     return encoded.length;
   }
 
+  sealThrough(iv: Uint8Array, plain: Uint8Array, out: SealedOutput): number {
+    const sealed = new Uint8Array(this.maxSealedBytes(plain.length));
+    const sealedBytes = this.sealInto(iv, plain, sealed, 0);
+    putBytes(out, sealed.subarray(0, sealedBytes));
+    return sealedBytes;
+  }
+
   open(iv: Uint8Array, sealed: Uint8Array, into?: Uint8Array): Uint8Array {
     requireIv(iv);
     return this.#cipher.open(iv, this.#correction.decode(sealed).data, into);
+  }
+}
+
+/** Through however many fillings of the buffer it takes. */
+export function putBytes(out: SealedOutput, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) {
+    const at = out.reserve(1);
+    const count = Math.min(bytes.length - done, out.buffer.length - at);
+    out.buffer.set(bytes.subarray(done, done + count), at);
+    out.advance(count);
+    done += count;
   }
 }
 

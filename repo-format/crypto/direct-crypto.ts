@@ -19,6 +19,15 @@ export interface DirectMac {
 export interface DirectAead {
   /** Writes nonce, ciphertext and tag. The caller has checked that they fit. `plain` and the target do not overlap. */
   sealInto(iv: Uint8Array, nonce: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number): void;
+  /**
+   * Starts a sealing in pieces. The context may be shared with everything else that this thread seals: until `finishSeal`,
+   * nothing else may be.
+   */
+  beginSeal(iv: Uint8Array, nonce: Uint8Array): void;
+  /** Writes the ciphertext of the next bytes: as many. They do not overlap the target. */
+  sealPiece(plain: Uint8Array, out: Uint8Array, outOffset: number): void;
+  /** Writes the tag. */
+  finishSeal(out: Uint8Array, outOffset: number): void;
   /** False when the tag does not fit; `into` is then zeroed over the plaintext's length. `sealed` has at least 28 bytes. */
   openInto(iv: Uint8Array, sealed: Uint8Array, into: Uint8Array): boolean;
 }

@@ -1,6 +1,7 @@
 // The known answers that the direct OpenSSL calls must give before they are used (vectors of repository format §11.1).
 import { toHex } from '../../base/hex.ts';
-import type { AeadName, DirectOpenSsl, MacName } from './direct-crypto.ts';
+import { NONCE_BYTES, TAG_BYTES } from './direct-crypto.ts';
+import type { AeadName, DirectAead, DirectOpenSsl, MacName } from './direct-crypto.ts';
 
 const ascending = (start: number, length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => start + i);
 const fromHex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
@@ -50,11 +51,20 @@ function aeadComputes(direct: DirectOpenSsl, name: AeadName, expected: string): 
   const opened = new Uint8Array(HELLO.length);
   for (let round = 0; round < 2; round++) {
     aead.sealInto(IV, ascending(0, 12), HELLO, sealed.fill(0), 0);
-    if (toHex(sealed) !== expected) return false;
+    if (toHex(sealed) !== expected || !sealsInPieces(aead, expected)) return false;
     if (!aead.openInto(IV, sealed, opened.fill(0)) || toHex(opened) !== toHex(HELLO)) return false;
     const last = sealed.length - 1;
     sealed[last] = (sealed[last] ?? 0) ^ 1;
     if (aead.openInto(IV, sealed, opened)) return false;
   }
   return true;
+}
+
+function sealsInPieces(aead: DirectAead, expected: string): boolean {
+  const sealed = new Uint8Array(HELLO.length + TAG_BYTES);
+  aead.beginSeal(IV, ascending(0, NONCE_BYTES));
+  aead.sealPiece(HELLO.subarray(0, 2), sealed, 0);
+  aead.sealPiece(HELLO.subarray(2), sealed, 2);
+  aead.finishSeal(sealed, HELLO.length);
+  return toHex(sealed) === expected.slice(NONCE_BYTES * 2);
 }

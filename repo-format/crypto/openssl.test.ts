@@ -96,6 +96,10 @@ test('lengths that would reach foreign memory are refused before the call', { sk
   refused(() => aead.sealInto(iv, new Uint8Array(13), plain, new Uint8Array(128), 0));
   refused(() => aead.sealInto(new Uint8Array(0), nonce, plain, new Uint8Array(128), 0));
   refused(() => aead.sealInto(new Uint8Array(65), nonce, plain, new Uint8Array(128), 0));
+  refused(() => aead.beginSeal(iv, new Uint8Array(11)));
+  aead.beginSeal(iv, nonce);
+  for (const offset of [-1, 1, 0.5, Number.NaN]) refused(() => aead.sealPiece(plain, new Uint8Array(100), offset));
+  for (const offset of [-1, 1, 0.5, Number.NaN]) refused(() => aead.finishSeal(new Uint8Array(16), offset));
   refused(() => aead.openInto(iv, new Uint8Array(27), new Uint8Array(100)));
   refused(() => aead.openInto(iv, new Uint8Array(128), new Uint8Array(99)));
   refused(() => requireDirect().createMac('BLAKE2B-256', new Uint8Array(65)));
@@ -218,6 +222,14 @@ test('worker threads have their own binding', { skip: direct === undefined }, as
   assert.deepEqual(sums, [total, total]);
 });
 
+const methodsOf = (aead: DirectAead): DirectAead => ({
+  sealInto: aead.sealInto.bind(aead),
+  openInto: aead.openInto.bind(aead),
+  beginSeal: aead.beginSeal.bind(aead),
+  sealPiece: aead.sealPiece.bind(aead),
+  finishSeal: aead.finishSeal.bind(aead),
+});
+
 test(
   'the self-test sees a wrong MAC, a wrong ciphertext and an accepted forgery',
   { skip: direct === undefined },
@@ -241,14 +253,16 @@ test(
       createAead: (name, rootKey) => change(good.createAead(name, rootKey)),
     });
     const seals: DirectAead['sealInto'] = (iv, nonce, plain, out, outOffset) => out.set(plain, outOffset + 12);
-    assert.equal(
-      verifyDirectCalls(withAead((aead) => ({ sealInto: seals, openInto: aead.openInto.bind(aead) }))),
-      false,
-    );
+    assert.equal(verifyDirectCalls(withAead((aead) => ({ ...methodsOf(aead), sealInto: seals }))), false);
     const accepts = withAead((aead) => ({
-      sealInto: aead.sealInto.bind(aead),
+      ...methodsOf(aead),
       openInto: (iv, sealed, into) => aead.openInto(iv, sealed, into) || true,
     }));
     assert.equal(verifyDirectCalls(accepts), false);
+    const wrongPieces = withAead((aead) => ({
+      ...methodsOf(aead),
+      sealPiece: (plain, out, outOffset) => aead.sealPiece(plain.slice().reverse(), out, outOffset),
+    }));
+    assert.equal(verifyDirectCalls(wrongPieces), false);
   },
 );

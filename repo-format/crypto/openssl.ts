@@ -244,6 +244,10 @@ function createCipherContexts(native: Native, name: AeadName): CipherContexts {
   return { encrypt, decrypt };
 }
 
+function isRoom(out: Uint8Array, outOffset: number, length: number): boolean {
+  return Number.isSafeInteger(outOffset) && outOffset >= 0 && outOffset + length <= out.length;
+}
+
 // Arena of an AEAD (offset, size, meaning):
 //     0  64  iv
 //    64  32  content key
@@ -277,24 +281,49 @@ class NativeAead implements DirectAead {
 
   sealInto(iv: Uint8Array, nonce: Uint8Array, plain: Uint8Array, out: Uint8Array, outOffset: number): void {
     const end = outOffset + NONCE_BYTES + plain.length + TAG_BYTES;
-    expect(Number.isSafeInteger(outOffset) && outOffset >= 0 && end <= out.length, 'EVP_EncryptUpdate (room)');
-    expect(plain.length <= MAX_CALL_BYTES && nonce.length === NONCE_BYTES, 'EVP_EncryptInit_ex (lengths)');
+    expect(isRoom(out, outOffset, end - outOffset), 'EVP_EncryptUpdate (room)');
+    this.beginSeal(iv, nonce);
+    out.set(nonce, outOffset);
+    this.sealPiece(plain, out, outOffset + NONCE_BYTES);
+    this.finishSeal(out, end - TAG_BYTES);
+  }
+
+  beginSeal(iv: Uint8Array, nonce: Uint8Array): void {
+    expect(nonce.length === NONCE_BYTES, 'EVP_EncryptInit_ex (nonce length)');
     this.#prepareKey(iv);
     const native = this.#native;
     const { base, bytes } = this.#arena;
     const context = this.#contexts.encrypt;
     bytes.set(nonce, NONCE_AT);
-    out.set(nonce, outOffset);
     const written = base + WRITTEN_AT;
     expect(native.EVP_EncryptInit_ex(context, 0, 0, base + KEY_AT, base + NONCE_AT) === 1, 'EVP_EncryptInit_ex');
     expect(native.EVP_EncryptUpdate(context, 0, written, base + IV_AT, iv.length) === 1, 'EVP_EncryptUpdate (aad)');
-    const target = this.#output.of(out) + outOffset + NONCE_BYTES;
-    if (plain.length > 0) {
-      const source = this.#input.of(plain);
-      expect(native.EVP_EncryptUpdate(context, target, written, source, plain.length) === 1, 'EVP_EncryptUpdate');
-    }
-    expect(native.EVP_EncryptFinal_ex(context, base + TAG_AT, written) === 1, 'EVP_EncryptFinal_ex');
-    const tagged = native.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, target + plain.length);
+  }
+
+  sealPiece(plain: Uint8Array, out: Uint8Array, outOffset: number): void {
+    const { length } = plain;
+    if (length === 0) return;
+    expect(isRoom(out, outOffset, length) && length <= MAX_CALL_BYTES, 'EVP_EncryptUpdate (room)');
+    const target = this.#output.of(out) + outOffset;
+    const written = this.#arena.base + WRITTEN_AT;
+    const sealed = this.#native.EVP_EncryptUpdate(
+      this.#contexts.encrypt,
+      target,
+      written,
+      this.#input.of(plain),
+      length,
+    );
+    expect(sealed === 1, 'EVP_EncryptUpdate');
+  }
+
+  finishSeal(out: Uint8Array, outOffset: number): void {
+    expect(isRoom(out, outOffset, TAG_BYTES), 'EVP_CIPHER_CTX_ctrl (room)');
+    const native = this.#native;
+    const { base } = this.#arena;
+    const context = this.#contexts.encrypt;
+    expect(native.EVP_EncryptFinal_ex(context, base + TAG_AT, base + WRITTEN_AT) === 1, 'EVP_EncryptFinal_ex');
+    const target = this.#output.of(out) + outOffset;
+    const tagged = native.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, target);
     expect(tagged === 1, 'EVP_CIPHER_CTX_ctrl (get tag)');
   }
 

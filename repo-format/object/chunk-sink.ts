@@ -1,4 +1,5 @@
 // Where the object writer puts the pieces of an object: the content layer as seen from above.
+import type { PartialHash } from '../hash/partial-hash.ts';
 import type { ContentId } from '../index/content-id.ts';
 
 /** Synchronous, so that a worker thread splits, hashes and seals without ever yielding. */
@@ -11,10 +12,13 @@ export interface ChunkSink {
    */
   readonly supportsContentCompression?: boolean;
   /**
-   * Stores a piece unless it is stored already. May overwrite `chunk`, which the caller does not read afterwards.
+   * Stores a piece unless it is stored already.
    *
    * @param prefix '' for file data, else one letter g–z
    * @param compressor a name of `COMPRESSORS`, or 'none'
+   * @param ahead of this sink: holds the hash of the first bytes of `chunk`, unless it is empty. It is empty afterwards.
    */
-  writeContent(prefix: string, chunk: Uint8Array, compressor: string): ContentId;
+  writeContent(prefix: string, chunk: Uint8Array, compressor: string, ahead?: PartialHash): ContentId;
+  /** Where pieces can be hashed while they are gathered. */
+  createPartialHash?(): PartialHash;
 }

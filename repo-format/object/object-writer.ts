@@ -1,6 +1,7 @@
 // Turns a stream of bytes into an object: cut, store each piece, list the pieces when there are several (snapshots §2.3).
 // Synchronous: it runs on whatever thread the sink lives on. It holds one chunk, in the splitter's own memory.
 import { createCompressor } from '../compression/compressor.ts';
+import type { PartialHash } from '../hash/partial-hash.ts';
 import { type Splitter, createSplitter } from '../splitter/splitter.ts';
 import type { ChunkSink } from './chunk-sink.ts';
 import { type IndirectEntry, encodeIndirect } from './indirect-object.ts';
@@ -22,10 +23,14 @@ const INDEX_PREFIX = 'x';
 // the read-ahead of the splitter made for that.
 const INDEX_READ_AHEAD_BYTES = 64 << 10;
 /**
- * Left free before a chunk, so that a sink can seal it where it lies; as much is free behind it in most cases. Less when
- * the splitter's read-ahead is shorter, so that a chunk of any length still fits.
+ * A chunk that got so long is hashed while the rest of it is read: what was just read is still in the second-level cache,
+ * and the whole chunk never is. A shorter one costs fewer calls in one piece.
  */
-const HEADROOM_BYTES = 16;
+const HASH_AHEAD_FROM_BYTES = 512 << 10;
+/** Hashed in multiples of this, counted from the start of the chunk: BLAKE3 takes whole subtrees sixteen lanes at a time. */
+const HASH_AHEAD_UNIT_BYTES = 64 << 10;
+/** Least bytes that `write` takes at a time, where they fit. */
+const WRITE_STEP_BYTES = 64 << 10;
 
 /**
  * Reusable: `reset()` starts the next object. Two ways to feed it, which may be mixed: `write(bytes)`, or without a copy,
@@ -34,80 +39,75 @@ const HEADROOM_BYTES = 16;
 export class ObjectWriter {
   readonly splitter: Splitter;
   readonly #sink: ChunkSink;
-  readonly #headroom: number;
+  /** Of the first bytes of the chunk being gathered. Undefined where pieces are hashed by the sink alone. */
+  readonly #ahead: PartialHash | undefined;
   #options: Required<ObjectWriterOptions>;
-  /** The chunk being gathered is window[#start, #end); its first #scanned bytes hold no cut. */
-  #start: number;
-  #end: number;
-  #scanned = 0;
+  /** The chunk being gathered is window[0, #end), which holds no cut. */
+  #end = 0;
   #pieces: IndirectEntry[] = [];
   #length = 0;
 
   constructor(sink: ChunkSink, splitter: Splitter, options: ObjectWriterOptions = {}) {
     this.#sink = sink;
     this.splitter = splitter;
-    this.#headroom = Math.min(HEADROOM_BYTES, splitter.window.length - splitter.maxBytes);
-    this.#start = this.#headroom;
-    this.#end = this.#headroom;
+    // Where pieces are compressed here, the sink gets other bytes than those of the chunk.
+    this.#ahead = sink.supportsContentCompression === false ? undefined : sink.createPartialHash?.();
     this.#options = withDefaults(options);
   }
 
   /** Bytes of the object so far, gathered ones included. */
   get length(): number {
-    return this.#length + (this.#end - this.#start);
+    return this.#length + this.#end;
   }
 
   /** Forgets everything and starts a new object. */
   reset(options?: ObjectWriterOptions): void {
     if (options !== undefined) this.#options = withDefaults(options);
-    this.#start = this.#headroom;
-    this.#end = this.#headroom;
-    this.#scanned = 0;
+    this.#end = 0;
+    this.#ahead?.reset();
     this.#pieces = [];
     this.#length = 0;
   }
 
-  /** Where in `splitter.window` the next byte belongs. Makes room first when less than `wanted` bytes are free. */
-  reserve(wanted: number): number {
-    if (this.#end + wanted > this.splitter.window.length && this.#start > this.#headroom) {
-      this.splitter.window.copyWithin(this.#headroom, this.#start, this.#end);
-      this.#end -= this.#start - this.#headroom;
-      this.#start = this.#headroom;
-    }
+  /** Where in `splitter.window` the next byte belongs. */
+  get writeOffset(): number {
     return this.#end;
   }
 
-  /** Free bytes behind `reserve()`'s answer. Never 0 after `reserve(1)`. */
+  /** Free bytes there: more than the splitter's read-ahead. */
   get writable(): number {
     return this.splitter.window.length - this.#end;
   }
 
-  /** HOT. `count` bytes were put at the reserved offset: stores each chunk that they complete. */
+  /** HOT. `count` bytes were put at the write offset: stores each chunk that they complete. */
   advance(count: number): void {
+    const { window } = this.splitter;
+    let start = 0;
+    let scanned = this.#end;
     this.#end += count;
     for (;;) {
-      const chunkLength = this.splitter.findCut(this.#start, this.#end, this.#scanned);
+      const chunkLength = this.splitter.findCut(start, this.#end, scanned);
       if (chunkLength === 0) break;
-      this.#store(chunkLength);
+      this.#store(start, chunkLength);
+      start += chunkLength;
+      scanned = 0;
     }
-    this.#scanned = this.#end - this.#start;
-    if (this.#scanned === 0) {
-      this.#start = this.#headroom;
-      this.#end = this.#headroom;
+    // At once, while it is little and near: every chunk then lies in the same, smallest part of the window.
+    if (start > 0) {
+      window.copyWithin(0, start, this.#end);
+      this.#end -= start;
+    }
+    if (this.#ahead !== undefined && this.#end >= HASH_AHEAD_FROM_BYTES) {
+      const upTo = this.#end - (this.#end % HASH_AHEAD_UNIT_BYTES);
+      if (upTo > this.#ahead.bytes) this.#ahead.update(window.subarray(this.#ahead.bytes, upTo));
     }
   }
 
   write(bytes: Uint8Array): void {
-    let offset = 0;
-    while (offset < bytes.length) {
-      const at = this.reserve(
-        Math.min(
-          bytes.length - offset,
-          Math.max(1, this.splitter.window.length - this.splitter.maxBytes - this.#headroom),
-        ),
-      );
-      const count = Math.min(bytes.length - offset, this.writable);
-      this.splitter.window.set(bytes.subarray(offset, offset + count), at);
+    const step = Math.max(WRITE_STEP_BYTES, this.splitter.window.length - this.splitter.maxBytes);
+    for (let offset = 0; offset < bytes.length;) {
+      const count = Math.min(bytes.length - offset, this.writable, step);
+      this.splitter.window.set(bytes.subarray(offset, offset + count), this.#end);
       this.advance(count);
       offset += count;
     }
@@ -115,13 +115,13 @@ export class ObjectWriter {
 
   /** Stores what is left and returns the id of the whole. Without a byte written, one empty content. */
   result(): ObjectId {
-    if (this.#end > this.#start || this.#pieces.length === 0) this.#store(this.#end - this.#start);
+    this.#storeRest();
     return writeIndex(this.#sink, this.#pieces, this.#options);
   }
 
   /** As {@link result}, but lists the pieces and stores no index object: for parts that are joined (§2.5). */
   resultPieces(): readonly IndirectEntry[] {
-    if (this.#end > this.#start || this.#pieces.length === 0) this.#store(this.#end - this.#start);
+    this.#storeRest();
     return this.#pieces;
   }
 
@@ -130,13 +130,17 @@ export class ObjectWriter {
     return this.#pieces.length === 0 ? undefined : writeIndex(this.#sink, this.#pieces, this.#options);
   }
 
-  #store(chunkLength: number): void {
-    const chunk = this.splitter.window.subarray(this.#start, this.#start + chunkLength);
-    const objectId = writePiece(this.#sink, chunk, this.#options.prefix, this.#options.compressor);
-    this.#pieces.push({ start: this.#length, length: chunkLength, objectId });
-    this.#length += chunkLength;
-    this.#start += chunkLength;
-    this.#scanned = 0;
+  #storeRest(): void {
+    if (this.#end === 0 && this.#pieces.length > 0) return;
+    this.#store(0, this.#end);
+    this.#end = 0;
+  }
+
+  #store(start: number, length: number): void {
+    const chunk = this.splitter.window.subarray(start, start + length);
+    const objectId = writePiece(this.#sink, chunk, this.#options, this.#ahead);
+    this.#pieces.push({ start: this.#length, length, objectId });
+    this.#length += length;
   }
 }
 
@@ -149,8 +153,15 @@ function withDefaults(options: ObjectWriterOptions): Required<ObjectWriterOption
 }
 
 /** Stores one piece. Where contents cannot note their compression, file data is compressed here (`Z`). */
-function writePiece(sink: ChunkSink, chunk: Uint8Array, prefix: string, compressor: string): ObjectId {
-  if (sink.supportsContentCompression !== false) return directObjectId(sink.writeContent(prefix, chunk, compressor));
+function writePiece(
+  sink: ChunkSink,
+  chunk: Uint8Array,
+  { prefix, compressor }: Required<ObjectWriterOptions>,
+  ahead?: PartialHash,
+): ObjectId {
+  if (sink.supportsContentCompression !== false) {
+    return directObjectId(sink.writeContent(prefix, chunk, compressor, ahead));
+  }
   // Pieces with a prefix stay plain in such repositories.
   const packed = prefix === '' && compressor !== 'none' ? createCompressor(compressor).compress(chunk) : null;
   return directObjectId(sink.writeContent(prefix, packed ?? chunk, 'none'), packed !== null);
@@ -175,9 +186,9 @@ function writeIndex(
 
 /** Stores `bytes` as one object, cut with the repository's splitter. For directories, symlinks and index objects. */
 export function writeObject(sink: ChunkSink, bytes: Uint8Array, options: ObjectWriterOptions = {}): ObjectId {
-  const { prefix, compressor } = withDefaults(options);
+  const complete = withDefaults(options);
   // No splitter cuts before 64 KiB, and only the longest objects need the memory of one.
-  if (bytes.length <= shortestCut(sink.splitterName)) return writePiece(sink, bytes, prefix, compressor);
+  if (bytes.length <= shortestCut(sink.splitterName)) return writePiece(sink, bytes, complete);
   const splitter = createSplitter(sink.splitterName || 'FIXED', INDEX_READ_AHEAD_BYTES);
   const writer = new ObjectWriter(sink, splitter, options);
   writer.write(bytes);

@@ -3,6 +3,10 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { WindlassError, hasCode } from '../../base/errors.ts';
+import { toHex } from '../../base/hex.ts';
+import { SeededRandom } from '../../test/harness/seeded-random.ts';
+import { createKeyedHash } from '../hash/keyed-hash.ts';
+import { PartialHash } from '../hash/partial-hash.ts';
 import type { ContentId } from '../index/content-id.ts';
 import { type Splitter, createSplitter } from '../splitter/splitter.ts';
 import type { ChunkSink } from './chunk-sink.ts';
@@ -11,6 +15,7 @@ import { type ObjectId, directObjectId, indirectObjectId, parseObjectId } from '
 import { type ContentSource, objectPieces, openObject, readObject, walkObject } from './object-reader.ts';
 import { ObjectWriter, writeConcatenation, writeObject } from './object-writer.ts';
 
+const SECRET = new Uint8Array(32).fill(5);
 const signal = AbortSignal.timeout(60_000);
 
 interface Written {
@@ -34,8 +39,6 @@ class MemoryContents implements ChunkSink, ContentSource {
   writeContent(prefix: string, chunk: Uint8Array, compressor: string): ContentId {
     const id = prefix + createHash('sha256').update(chunk).digest('hex').slice(0, 32);
     this.written.set(id, { prefix, bytes: Buffer.from(chunk), compressor });
-    // A real sink may seal the chunk where it lies.
-    chunk.fill(0xee);
     return id as ContentId;
   }
 
@@ -109,6 +112,51 @@ test('however the bytes arrive, the object is the same and reads back', async ()
       },
     ),
   );
+});
+
+/** Named by the keyed hash, as a content writer does it; counts what was hashed while it was gathered. */
+class HashingContents implements ChunkSink {
+  readonly splitterName = 'DYNAMIC-1M-BUZHASH';
+  readonly #hash = createKeyedHash('BLAKE3-256-128', SECRET);
+  aheadBytes = 0;
+
+  createPartialHash(): PartialHash {
+    return new PartialHash(createKeyedHash('BLAKE3-256-128', SECRET));
+  }
+
+  writeContent(prefix: string, chunk: Uint8Array, _: string, ahead?: PartialHash): ContentId {
+    const digest = new Uint8Array(16);
+    this.aheadBytes += ahead?.bytes ?? 0;
+    if (ahead === undefined || ahead.bytes === 0) this.#hash.digestInto(chunk, digest, 0);
+    else ahead.finishInto(chunk, digest, 0);
+    return (prefix + toHex(digest)) as ContentId;
+  }
+}
+
+test('chunks hashed while they are read have the ids of chunks hashed at once', () => {
+  const data = new SeededRandom(8).bytes(9 << 20);
+  const splitter = createSplitter('DYNAMIC-1M-BUZHASH', 256 << 10);
+  const ahead = new HashingContents();
+  const writer = new ObjectWriter(ahead, splitter);
+  const contents = new HashingContents();
+  const plain: ChunkSink = {
+    splitterName: contents.splitterName,
+    writeContent: (prefix, chunk, compressor) => contents.writeContent(prefix, chunk, compressor),
+  };
+  const reference = new ObjectWriter(plain, createSplitter('DYNAMIC-1M-BUZHASH', 256 << 10));
+  for (const length of [(512 << 10) - 1, 512 << 10, (512 << 10) + 1, 1 << 20, data.length]) {
+    reference.reset();
+    reference.write(data.subarray(0, length));
+    for (const slice of [256 << 10, (256 << 10) - 4097, 70_001]) {
+      // What was begun of another object is forgotten.
+      writer.write(data.subarray(17, (1 << 20) + 17));
+      writer.reset();
+      for (let at = 0; at < length; at += slice) writer.write(data.subarray(at, Math.min(length, at + slice)));
+      writer.checkpoint();
+      assert.deepEqual(writer.resultPieces(), reference.resultPieces(), `${length} by ${slice}`);
+    }
+  }
+  assert.ok(ahead.aheadBytes > 2 * data.length, 'most was hashed ahead');
 });
 
 test('a checkpoint covers what was stored, without the open chunk', async () => {
