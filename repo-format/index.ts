@@ -21,7 +21,7 @@ export type { IndexEntry } from './index/entry.ts';
 export { type ManifestId } from './manifest/manifest-entry.ts';
 export { ManifestStore } from './manifest/manifest-store.ts';
 export type { ChunkSink } from './object/chunk-sink.ts';
-export type { IndirectEntry } from './object/indirect-object.ts';
+export { type IndirectEntry, parseIndirect } from './object/indirect-object.ts';
 export { indexObjectId, type ObjectId, objectIdParts } from './object/object-id.ts';
 export { ObjectWriter, writeConcatenation, writeObject } from './object/object-writer.ts';
 export { decompressObject, objectPieces, type ObjectReader, readObject, walkObject } from './object/object-reader.ts';

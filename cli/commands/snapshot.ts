@@ -35,6 +35,7 @@ function defineCreate(group: Command, run: Runner): void {
       .option('--force-hash <percent>', 'read this share of the unchanged files again', parsePercent)
       .option('--fail-fast', 'stop at the first file that cannot be read')
       .option('--max-errors <n>', 'fail after this many files that cannot be read', parseCount)
+      .option('--no-check-packs', 'do not look first whether the packs that the index names are there')
       .option('--stdin <name>', 'back up standard input as one file of this name')
       .action(async (path: string | undefined, options: CreateOptions, command: Command) => {
         await run(command, async (context) =>

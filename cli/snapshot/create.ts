@@ -35,6 +35,8 @@ export interface CreateOptions {
   readonly failFast?: boolean;
   readonly maxErrors?: number;
   readonly stdin?: string;
+  /** False with `--no-check-packs`. */
+  readonly checkPacks: boolean;
 }
 
 const MAX_PATHS_SHOWN = 20;
@@ -91,10 +93,11 @@ function sourceOf(context: CliContext, localPath: string | undefined, options: C
   return named.path === '' ? { ...named, path } : named;
 }
 
-function labels({ tag = {}, description, pin, parallel, compression }: CreateOptions) {
+function labels({ tag = {}, description, pin, parallel, compression, checkPacks }: CreateOptions) {
   const tags = Object.fromEntries(Object.entries(tag).map(([key, value]) => [userTagKey(key), value]));
   return {
     tags,
+    skipPackCheck: !checkPacks,
     ...(description === undefined ? {} : { description }),
     ...(pin === undefined ? {} : { pins: [...new Set(pin)].sort() }),
     ...(parallel === undefined ? {} : { parallel }),

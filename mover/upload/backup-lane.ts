@@ -73,6 +73,7 @@ class Lane {
       isStopped: this.#isStopped,
       readObject: (id) => readObjectSync((content) => this.#reader.readContent(content), id),
       indexSet: () => this.#reader.indexSet,
+      packsAreLost: options.packsAreLost,
       warn: () => undefined,
       roll: () => ((systemRandom.bytes(1)[0] ?? 0) / 256) * 100,
     });

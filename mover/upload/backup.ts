@@ -28,6 +28,7 @@ import type { FinishedDirectory } from './directory-node.ts';
 import { PolicyTable, requireCompressor } from './directory-policy.ts';
 import { LanePool } from './lane-pool.ts';
 import type { LaneInit, LaneOptions } from './lane-protocol.ts';
+import { forgetLostPacks } from './lost-packs.ts';
 import { MainSink } from './main-sink.ts';
 import { type BackupProgress, createProgressMemory, sumProgress } from './progress.ts';
 import { raceTick } from './race-tick.ts';
@@ -61,6 +62,8 @@ export interface BackupOptions {
   readonly checkpointIntervalMs?: number;
   /** Bounds lanes and buffers; undefined for the defaults. */
   readonly memoryLimitBytes?: number;
+  /** Trust the index: do not look whether the packs that it names exist. */
+  readonly skipPackCheck?: boolean;
 }
 
 export interface BackupDeps {
@@ -100,7 +103,9 @@ export async function backupTree(
   requireCompressor(options.compression);
   const policies = await loadPolicyTree(repository.manifests, options.source, signal);
   const previous = await previousSnapshots(repository, options, signal);
-  const run = new BackupRun(repository, options, deps, policies, previous);
+  const { skipPackCheck: isSkipped = false } = options;
+  const packsAreLost = await forgetLostPacks(repository, { isSkipped, logger: deps.logger }, signal);
+  const run = new BackupRun(repository, options, deps, { policies, previous, packsAreLost });
   return run.execute(signal);
 }
 
@@ -112,6 +117,13 @@ async function previousSnapshots(
   if (parent === 'none') return [];
   if (parent === 'auto') return findPrevious(repository.manifests, source, signal);
   return [await loadSnapshot(repository.manifests, parent, signal)];
+}
+
+/** What the repository says before the run. */
+interface Before {
+  readonly policies: SourcePolicies;
+  readonly previous: readonly SnapshotManifest[];
+  readonly packsAreLost: boolean;
 }
 
 interface LaneStart {
@@ -126,6 +138,7 @@ class BackupRun {
   readonly #deps: BackupDeps;
   readonly #policies: SourcePolicies;
   readonly #previous: readonly SnapshotManifest[];
+  readonly #packsAreLost: boolean;
   readonly #control = new Int32Array(new SharedArrayBuffer(4));
   readonly #lanes: number;
   readonly #progressMemory: SharedArrayBuffer;
@@ -146,14 +159,14 @@ class BackupRun {
     repository: Repository,
     options: BackupOptions,
     deps: BackupDeps,
-    policies: SourcePolicies,
-    previous: readonly SnapshotManifest[],
+    { policies, previous, packsAreLost }: Before,
   ) {
     this.#repository = repository;
     this.#options = options;
     this.#deps = deps;
     this.#policies = policies;
     this.#previous = previous;
+    this.#packsAreLost = packsAreLost;
     this.#lanes = lanesWithin(options.memoryLimitBytes, options.parallel ?? defaultLanes());
     this.#progressMemory = createProgressMemory(this.#lanes);
     this.#startNs = deps.clock.nowNs();
@@ -438,6 +451,7 @@ class BackupRun {
       maxRereads: this.#options.maxRereads ?? DEFAULT_MAX_REREADS,
       forceHashPercent: this.#options.forceHashPercent ?? 0,
       readBytes: READ_BYTES,
+      packsAreLost: this.#packsAreLost,
     };
   }
 

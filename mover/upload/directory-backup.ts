@@ -146,6 +146,8 @@ export class DirectoryBackup {
 
   /** Whether the object of an earlier snapshot may serve for a whole sub-tree, if nothing in it has changed. */
   canKeep(job: DirectoryJob, primary: PreviousObject): boolean {
+    // Nobody looks at what is below it.
+    if (this.#deps.packsAreLost) return false;
     const { numFailed, numIgnoredErrors, incomplete } = primary.summary;
     if (numFailed > 0 || numIgnoredErrors !== undefined || incomplete !== undefined) return false;
     if (job.ignore.length > 0 || job.ownIgnore !== undefined || this.#options.forceHashPercent > 0) return false;

@@ -176,6 +176,7 @@ test('packs that lanes hand over while they are stopped are kept', async (t) => 
       maxRereads: 0,
       forceHashPercent: 0,
       readBytes: 1 << 20,
+      packsAreLost: false,
     },
     policies: new PolicyTable(new PolicyNode({}), {
       storedAtRoot: {},

@@ -27,6 +27,8 @@ export interface LaneOptions {
   readonly forceHashPercent: number;
   /** Bytes of file data read ahead of the splitter. */
   readonly readBytes: number;
+  /** Contents of earlier snapshots are lost: nothing is taken over that was not looked at whole. */
+  readonly packsAreLost: boolean;
 }
 
 export interface LaneInit {

@@ -9,6 +9,7 @@ import {
   type IndexSet,
   type ObjectId,
   objectIdParts,
+  parseIndirect,
   PreviousDirectory,
 } from '../../repo-format/index.ts';
 import { type HintLog, type HintTable, isRacy } from './change-hints.ts';
@@ -20,6 +21,8 @@ export interface PreviousObjectsDeps {
   /** Reads a directory object of a previous snapshot; throws when it cannot be had. */
   readonly readObject: (id: ObjectId) => Uint8Array;
   readonly indexSet: () => IndexSet;
+  /** Contents count as not stored although an earlier snapshot has them: whatever is taken over is looked at whole. */
+  readonly packsAreLost: boolean;
   /** What the previous run remembered; undefined when it remembered nothing of this source. */
   readonly hints: HintTable | undefined;
   /** Where this run notes what to remember. */
@@ -124,11 +127,26 @@ export class PreviousObjects {
     return hints?.has(entry.fingerprint);
   }
 
-  /** The object's first content is in the index and not marked deleted: maintenance has not begun to take it away. */
+  /**
+   * The object's first content is in the index and not marked deleted: maintenance has not begun to take it away. Where
+   * packs are lost, so is every other of its contents.
+   */
   isStored(objectId: ObjectId): boolean {
     let id = objectId;
     for (let index = indexObjectId(id); index !== undefined; index = indexObjectId(id)) id = index;
-    return this.#deps.indexSet().state(contentKey(objectIdParts(id).contentId as ContentId)) === 1;
+    if (this.#deps.indexSet().state(contentKey(objectIdParts(id).contentId as ContentId)) !== 1) return false;
+    return !this.#deps.packsAreLost || this.#hasAllPieces(objectId);
+  }
+
+  #hasAllPieces(objectId: ObjectId): boolean {
+    const indexId = indexObjectId(objectId);
+    if (indexId === undefined) return true;
+    try {
+      return parseIndirect(this.#deps.readObject(indexId), indexId).every((piece) => this.isStored(piece.objectId));
+    } catch (error) {
+      this.#deps.warn(`list of pieces ${indexId} cannot be used; its file is read again`, error);
+      return false;
+    }
   }
 }
 

@@ -21,6 +21,7 @@ import {
 } from '../../repo-format/index.ts';
 import { applyRetention } from './apply-retention.ts';
 import type { BackupDeps, BackupResult } from './backup.ts';
+import { forgetLostPacks } from './lost-packs.ts';
 import { MainSink } from './main-sink.ts';
 
 export interface StreamOptions {
@@ -32,6 +33,8 @@ export interface StreamOptions {
   readonly tags?: Readonly<Record<string, string>>;
   readonly pins?: readonly string[];
   readonly compression?: string;
+  /** Trust the index: do not look whether the packs that it names exist. */
+  readonly skipPackCheck?: boolean;
 }
 
 const READ_AHEAD_BYTES = 1 << 20;
@@ -54,6 +57,8 @@ export async function backupStream(
   const { contents, manifests, format } = repository;
   const policies = await loadPolicyTree(manifests, source, signal);
   const { policy } = policies.effective;
+  const { skipPackCheck: isSkipped = false } = options;
+  await forgetLostPacks(repository, { isSkipped, logger: deps.logger }, signal);
   const start = deps.clock.nowNs();
   const before = { ...contents.writer.stats };
   const adoptedBefore = contents.adoptedPacks;

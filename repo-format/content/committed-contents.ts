@@ -12,6 +12,7 @@ import type { IndexSet, LoadedIndex } from '../index/index-set.ts';
 import { parseIndex } from '../index/parse-index.ts';
 import { openContent } from './content-codec.ts';
 import { contentLost, contentNotFound } from './content-errors.ts';
+import { findMissingPacks, hideContents, type ListNames, type LostContents, NOTHING_LOST } from './lost-contents.ts';
 
 /** Kopia's own limit on the age of an index that is read from or deduplicated against. */
 export const INDEX_REFRESH_MS = 15 * 60 * 1000;
@@ -32,6 +33,8 @@ export class CommittedContents {
   readonly #deps: CommittedContentsDeps;
   #loaded: LoadedIndexSet;
   #own: OwnIndex[] = [];
+  /** Rows that hide contents whose packs are gone. */
+  #tombstones: readonly LoadedIndex[] = [];
   #loadsStarted = 0;
   #installedLoad = 0;
   #revision = 0;
@@ -74,8 +77,28 @@ export class CommittedContents {
     this.#own = this.#own.filter((index) => index.loadsBefore >= load);
     const listed = new Set(loaded.blobIds);
     const unlisted = this.#own.filter((index) => !listed.has(index.blobId));
-    this.#loaded = unlisted.length === 0 ? loaded : { ...loaded, indexSet: loaded.indexSet.with(unlisted) };
+    const also = [...this.#tombstones, ...unlisted];
+    this.#loaded = also.length === 0 ? loaded : { ...loaded, indexSet: loaded.indexSet.with(also) };
     this.#changed();
+  }
+
+  /**
+   * Makes contents whose packs are gone count as not stored, for as long as this object lives; they stay to be found, as
+   * deleted ones. Manifests are counted only.
+   */
+  async hideLost(listNames: ListNames, signal: AbortSignal): Promise<LostContents> {
+    const first = await findMissingPacks(this.indexSet, listNames, signal);
+    if (hideContents(this.indexSet, first).lost.packs === 0) return NOTHING_LOST;
+    // Maintenance may have moved contents and deleted their old packs since the indexes were loaded.
+    await this.refresh(signal);
+    const missing = await findMissingPacks(this.indexSet, listNames, signal);
+    const { lost, tombstones } = hideContents(this.indexSet, missing);
+    if (tombstones.length === 0) return lost;
+    const indexSet = this.indexSet.with(tombstones);
+    this.#tombstones = [...this.#tombstones, ...indexSet.indexes.slice(-tombstones.length)];
+    this.#loaded = { ...this.#loaded, indexSet };
+    this.#changed();
+    return lost;
   }
 
   /** Refreshes when the last look is too long ago; callers who ask at once share one look. */

@@ -19,6 +19,7 @@ import type { IndexSet } from '../index/index-set.ts';
 import { CommittedContents } from './committed-contents.ts';
 import { ContentWriter, type ContentWriterSpec } from './content-writer.ts';
 import type { StagedPack } from './growing-pack.ts';
+import { type LostContents, namesLister } from './lost-contents.ts';
 import { type ManifestContents, manifestContents } from './manifest-contents.ts';
 import { NewContents } from './new-contents.ts';
 import { PackStore } from './pack-store.ts';
@@ -171,6 +172,14 @@ export class ContentManager {
   /** Reloads the index set from storage; what this session has not flushed stays pending. */
   refresh(signal: AbortSignal): Promise<void> {
     return this.#committed.refresh(signal);
+  }
+
+  /**
+   * Looks for packs that are gone although an index names them, and makes their contents count as not stored, so that
+   * writing them stores them again. To be asked before lanes get what is known.
+   */
+  hideLostContents(signal: AbortSignal): Promise<LostContents> {
+    return this.#committed.hideLost(namesLister(this.#deps.storage), signal);
   }
 
   /**

@@ -87,6 +87,10 @@ class RowsV2 implements RowReader {
     return this.#packName(high * 0x1_0000 + this.#view.getUint16(at + 14));
   }
 
+  *packTable(): IterableIterator<BlobId> {
+    for (let pack = 0; pack < this.#tables.packCount; pack++) yield this.#packName(pack);
+  }
+
   value(at: number): Omit<IndexEntry, 'id'> {
     const view = this.#view;
     const { valueSize, formatCount, formatsOffset } = this.#tables;

@@ -24,6 +24,8 @@ export interface ParsedIndex {
   /** HOT. */
   isDeletedAt(entry: number): boolean;
   packIdAt(entry: number): BlobId;
+  /** Every pack that a row may name, each once or more often. */
+  packIds(): IterableIterator<BlobId>;
   /** `INDEX_CORRUPT` when the row points outside the index. */
   entryAt(entry: number): IndexEntry;
   iterate(): IterableIterator<IndexEntry>;
@@ -39,6 +41,8 @@ export interface RowReader {
   timestamp(at: number): number;
   isDeleted(at: number): boolean;
   packId(at: number): BlobId;
+  /** The packs of the table that rows refer to; undefined where each row has its own name. */
+  packTable?(): IterableIterator<BlobId>;
   /** Everything but the id. */
   value(at: number): Omit<IndexEntry, 'id'>;
 }
@@ -177,6 +181,12 @@ export class RowIndex implements ParsedIndex {
 
   packIdAt(entry: number): BlobId {
     return this.#rows.packId(this.keyOffset(entry) + this.keySize);
+  }
+
+  *packIds(): IterableIterator<BlobId> {
+    const table = this.#rows.packTable?.();
+    if (table !== undefined) yield* table;
+    else for (let entry = 0; entry < this.entryCount; entry++) yield this.packIdAt(entry);
   }
 
   entryAt(entry: number): IndexEntry {

@@ -1,6 +1,6 @@
 // Windlass and kopia on one repository: in turns, at the same time, and with kopia's maintenance collecting beneath us.
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { globSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -169,6 +169,26 @@ test('maintenance with full safety runs while we write', async (t) => {
   assert.deepEqual(scanTree(target), scanTree(pair.tree));
   await pair.windlass.ok('snapshot', 'verify');
   await kopiaVerifiesAll(pair.kopia);
+});
+
+test('packs that were lost are stored again by the next backup, and kopia finds everything whole', async (t) => {
+  const pair = openPair(t);
+  await createByKopia(pair.kopia, {});
+  await connectKopia(pair);
+  makePlainTree(pair.tree, 8, 30_000_000);
+  const first = await backUpByKopia(pair.kopia, pair.tree);
+  for (const path of globSync('p/**/*.f', { cwd: pair.repository })) rmSync(join(pair.repository, path));
+  assert.equal((await pair.windlass.run(['snapshot', 'verify'])).code, 1);
+  const second = await backUpByWindlass(pair.windlass, pair.tree);
+  await pair.windlass.ok('snapshot', 'verify');
+  const fresh = pair.anotherKopia('fresh');
+  await fresh.connect();
+  await kopiaVerifiesAll(fresh);
+  for (const { id } of [first, second]) {
+    const target = pair.target(id);
+    await pair.windlass.ok('snapshot', 'restore', id, target);
+    assert.deepEqual(scanTree(target), scanTree(pair.tree));
+  }
 });
 
 test('a password changed by either is the password for both', async (t) => {
