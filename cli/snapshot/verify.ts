@@ -17,6 +17,7 @@ export interface VerifyOptions {
 }
 
 const MAX_SHOWN = 50;
+const MAX_PATHS_SHOWN = 5;
 
 export async function verifyCommand(
   context: CliContext,
@@ -55,7 +56,7 @@ function sourceOf(context: CliContext, { source }: VerifyOptions): SnapshotSourc
 
 function print(context: CliContext, report: VerifyReport, elapsedMs: number): void {
   context.output.document(report);
-  const { snapshots, directories, files, bytes, failures, failureCount } = report;
+  const { snapshots, directories, files, bytes, failures, failureCount, affected } = report;
   context.output.line(
     `verified ${formatCount(snapshots)} snapshots: ${formatCount(directories)} directories, ${formatCount(files)} files, ${formatSize(bytes)} read in ${formatDuration(elapsedMs)}${failureCount === 0 ? '' : `, ${formatCount(failureCount)} DAMAGED`}`,
   );
@@ -63,7 +64,14 @@ function print(context: CliContext, report: VerifyReport, elapsedMs: number): vo
     context.stderr.write(`windlass: ${snapshotId}/${oneLine(path)}: ${oneLine(message)} [${code}]\n`);
   if (failureCount > MAX_SHOWN)
     context.stderr.write(`windlass: … and ${formatCount(failureCount - MAX_SHOWN)} more (see --json)\n`);
-  // Each directory and content is checked once, whoever shares it.
-  if (failureCount > 0 && snapshots > 1)
-    context.note('What several snapshots share is listed under one of them: snapshot verify ID tells about one alone.');
+  // Not a remark: it must be seen with --quiet, too.
+  for (const { snapshotId, entries, paths } of affected)
+    context.stderr.write(
+      `windlass: snapshot ${snapshotId}: ${formatCount(entries)} damaged: ${shownPaths(entries, paths)}\n`,
+    );
+}
+
+function shownPaths(entries: number, paths: readonly string[]): string {
+  const shown = paths.slice(0, MAX_PATHS_SHOWN).map((path) => (path === '' ? 'all of it' : oneLine(path)));
+  return `${shown.join(', ')}${entries > shown.length ? ', …' : ''}`;
 }

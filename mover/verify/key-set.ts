@@ -15,14 +15,13 @@ export class KeySet {
   /** Adds a content or object id in text form; true when it was not there. HOT. */
   add(id: string): boolean {
     if (this.#count * 4 >= this.#slots.length) this.#grow();
-    // The last 16 digits are hash for every kind of id; what stands before it (letter, `I`) is mixed in.
-    const at = Math.max(0, id.length - 16);
-    const high = (Number.parseInt(id.slice(at, at + 8), 16) ^ (id.charCodeAt(0) * 0x9e37_79b1)) >>> 0;
-    // Never 0, which marks a free slot.
-    const low = Number.parseInt(id.slice(at + 8), 16) || 1;
-    const isNew = insert(this.#slots, high, low);
+    const isNew = insert(this.#slots, highOf(id), lowOf(id));
     if (isNew) this.#count++;
     return isNew;
+  }
+
+  has(id: string): boolean {
+    return isThere(this.#slots, highOf(id), lowOf(id));
   }
 
   #grow(): void {
@@ -36,9 +35,33 @@ export class KeySet {
   }
 }
 
+// The last 16 digits are hash for every kind of id; what stands before it (letter, `I`) is mixed in.
+function highOf(id: string): number {
+  const at = Math.max(0, id.length - 16);
+  return (Number.parseInt(id.slice(at, at + 8), 16) ^ (id.charCodeAt(0) * 0x9e37_79b1)) >>> 0;
+}
+
+/** Never 0, which marks a free slot. */
+function lowOf(id: string): number {
+  return Number.parseInt(id.slice(Math.max(0, id.length - 16) + 8), 16) || 1;
+}
+
+function firstSlot(slots: Uint32Array, high: number, low: number): number {
+  return (high ^ (low >>> 7)) & (slots.length / 2 - 1);
+}
+
+function isThere(slots: Uint32Array, high: number, low: number): boolean {
+  const mask = slots.length / 2 - 1;
+  for (let i = firstSlot(slots, high, low); ; i = (i + 1) & mask) {
+    const there = slots[2 * i + 1];
+    if (there === 0) return false;
+    if (there === low && slots[2 * i] === high) return true;
+  }
+}
+
 function insert(slots: Uint32Array, high: number, low: number): boolean {
   const mask = slots.length / 2 - 1;
-  for (let i = (high ^ (low >>> 7)) & mask; ; i = (i + 1) & mask) {
+  for (let i = firstSlot(slots, high, low); ; i = (i + 1) & mask) {
     const there = slots[2 * i + 1];
     if (there === 0) {
       slots[2 * i] = high;

@@ -45,7 +45,16 @@ async function stored(t: TestContext): Promise<{ path: string; manifest: Snapsho
 }
 
 /** Opens anew, so that nothing comes from what the writer remembers. */
-async function verify(t: TestContext, path: string, manifest: SnapshotManifest, percent = 100): Promise<VerifyReport> {
+function verify(t: TestContext, path: string, manifest: SnapshotManifest, percent = 100): Promise<VerifyReport> {
+  return verifyAll(t, path, [manifest], percent);
+}
+
+async function verifyAll(
+  t: TestContext,
+  path: string,
+  manifests: readonly SnapshotManifest[],
+  percent = 100,
+): Promise<VerifyReport> {
   const storage = await openFilesystemStorage({ path }, DEPS);
   const repository = await Repository.open(
     { storage, password: 'test', readOnly: true },
@@ -53,7 +62,7 @@ async function verify(t: TestContext, path: string, manifest: SnapshotManifest, 
     SIGNAL,
   );
   t.after(() => repository.close());
-  return verifySnapshots(repository, { manifests: [manifest], percent, parallel: 1 }, DEPS, SIGNAL);
+  return verifySnapshots(repository, { manifests, percent, parallel: 1 }, DEPS, SIGNAL);
 }
 
 function packFiles(path: string, prefix: string): string[] {
@@ -93,6 +102,7 @@ describe('verifying snapshots', { skip }, () => {
     assert.equal(report.failures[0]?.code, 'CONTENT_CORRUPT');
     assert.match(report.failures[0]?.message ?? '', /in pack p[0-9a-f]+-s[0-9a-f]+ at offset \d+, length \d+/);
     assert.equal(report.failures[0]?.path, 'a');
+    assert.deepEqual(report.affected[0]?.paths, ['a', 'again'], 'the same content under another name');
     assert.equal((await verify(t, path, manifest, 0)).failureCount, 0);
   });
 
@@ -106,6 +116,50 @@ describe('verifying snapshots', { skip }, () => {
     rmSync(pack);
     const missing = await verify(t, path, manifest, 0);
     assert.deepEqual([...new Set(missing.failures.map(({ code }) => code))], ['CONTENT_LOST']);
+  });
+
+  for (const percent of [100, 0]) {
+    test(`whatever shares a damage is named, ${percent} % read`, async (t) => {
+      const path = join(memoryFolder(t, 'verify'), 'repo');
+      const repository = await createTestRepository(t, { folder: path });
+      const inner = await storeDirectory(repository, [
+        { name: 'x', content: 'bad' },
+        { name: 'y', content: 'fine' },
+      ]);
+      await repository.flush(SIGNAL);
+      const [lost = ''] = packFiles(path, 'p');
+      const whole = await storeDirectory(repository, [{ name: 'own', content: 'good' }]);
+      const manifests = [
+        await snapshotOfEntries(repository, [{ name: 'd', type: 'd', objectId: inner }]),
+        await snapshotOfEntries(repository, [{ name: 'd', type: 'd', objectId: whole }]),
+        await snapshotOfEntries(repository, [
+          { name: 'deep', type: 'd', objectId: inner },
+          { name: 'again', content: 'bad' },
+          { name: 'good', content: 'good' },
+        ]),
+      ].map((manifest, number) => ({ ...manifest, id: `s${number}` as never }));
+      rmSync(lost);
+      const report = await verifyAll(t, path, manifests, percent);
+      assert.equal(new Set(report.failures.map(({ snapshotId }) => snapshotId)).size, 1, 'each is checked once');
+      assert.deepEqual(report.affected, [
+        { snapshotId: 's0', entries: 2, paths: ['d/x', 'd/y'] },
+        { snapshotId: 's2', entries: 3, paths: ['deep/x', 'deep/y', 'again'] },
+      ]);
+    });
+  }
+
+  test('of many paths that are hurt in a snapshot the first are named, the others counted', async (t) => {
+    const path = join(memoryFolder(t, 'verify'), 'repo');
+    const repository = await createTestRepository(t, { folder: path });
+    const names = Array.from({ length: 30 }, (_, number) => `f${String(number).padStart(2, '0')}`);
+    const manifest = await snapshotOfEntries(
+      repository,
+      names.map((name) => ({ name, content: name })),
+    );
+    for (const pack of packFiles(path, 'p')) rmSync(pack);
+    const { affected } = await verify(t, path, manifest);
+    assert.equal(affected[0]?.entries, 30);
+    assert.deepEqual(affected[0]?.paths, names.slice(0, 20));
   });
 
   test('directories that do not parse, and contents in no index, are errors of their paths', async (t) => {
@@ -126,6 +180,7 @@ describe('verifying snapshots', { skip }, () => {
       gone: 'OBJECT_NOT_FOUND',
       lost: 'CONTENT_NOT_FOUND',
     });
+    assert.deepEqual(report.affected[0]?.paths, ['broken', 'gone', 'lost']);
   });
 
   for (const name of kopiaAlgorithmNames()) {
@@ -144,6 +199,7 @@ test('a set of ids knows what was added, through growth', () => {
   const id = (i: number): string => `k${(i * 2_654_435_761).toString(16).padStart(32, '0')}`;
   for (let i = 0; i < 20_000; i++) assert.equal(set.add(id(i)), true);
   for (let i = 0; i < 20_000; i++) assert.equal(set.add(id(i)), false);
+  for (let i = 0; i < 20_000; i++) assert.ok(set.has(id(i)) && !set.has(id(i + 20_000)));
   assert.equal(set.size, 20_000);
   assert.equal(set.add(id(5).slice(1)), true, 'another prefix is another id');
 });

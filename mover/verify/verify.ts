@@ -21,6 +21,7 @@ import { type LocatedPiece, isDirect, locateDirect, locatePieces } from '../rest
 import { LaneControl, type LaneReport } from '../restore/lane.ts';
 import { LanePool, type LentWindow } from '../restore/lane-pool.ts';
 import { DEFAULT_CAPACITY, RowKind, type WindowBuilder } from '../restore/window.ts';
+import { type AffectedSnapshot, contentName, DamageReader } from './affected.ts';
 import { KeySet } from './key-set.ts';
 
 export interface VerifyOptions {
@@ -64,8 +65,10 @@ export interface VerifyReport {
   readonly bytes: number;
   readonly percent: number;
   readonly failureCount: number;
-  /** The first thousand. */
+  /** The first thousand. What is shared is listed once, under the first place where it was met. */
   readonly failures: readonly VerifyFailure[];
+  /** Every snapshot, of those asked for, that has something of it. */
+  readonly affected: readonly AffectedSnapshot[];
   readonly durationMs: number;
 }
 
@@ -95,6 +98,8 @@ interface PendingDirectory {
 interface Place {
   readonly snapshotId: string;
   readonly path: string;
+  /** Of the content, as among what is damaged. */
+  readonly content: string;
 }
 
 class Verification {
@@ -111,6 +116,9 @@ class Verification {
   readonly #contentsSeen = new KeySet();
   readonly #chosen = new KeySet();
   readonly #failures: VerifyFailure[] = [];
+  /** Objects and contents that failed. */
+  readonly #damaged = new KeySet();
+  readonly #affected: AffectedSnapshot[] = [];
   readonly #places = new Map<number, Place[]>();
   #pool: LanePool | undefined;
   #lent: LentWindow | undefined;
@@ -163,6 +171,7 @@ class Verification {
       if (this.#lent !== undefined) pool.submit(this.#lent, this.#lentBytes, true);
       await pool.idle();
       this.#signal.throwIfAborted();
+      if (this.#failureCount > 0) await this.#findAffected();
     } finally {
       clearInterval(timer);
       this.#signal.removeEventListener('abort', onAbort);
@@ -182,6 +191,7 @@ class Verification {
       percent: this.#percent,
       failureCount: this.#failureCount,
       failures: this.#failures,
+      affected: this.#affected,
       durationMs,
     };
   }
@@ -199,6 +209,31 @@ class Verification {
       for await (const { id, length } of this.#repository.storage.listBlobs(prefix, this.#signal)) {
         this.#packs.set(id, length);
       }
+    }
+  }
+
+  async #findAffected(): Promise<void> {
+    const reader = new DamageReader(this.#damaged, {
+      readDirectory: (id) => this.#unlessDamaged(async () => parseDirectory(await this.#read(id)).entries),
+      contentsOf: (id) =>
+        this.#unlessDamaged(async () =>
+          (await locatePieces(this.#repository, id, this.#signal)).map(({ key }) => contentName(key)),
+        ),
+    });
+    for (const manifest of this.#options.manifests) {
+      const affected = await reader.affected(manifest);
+      if (affected !== undefined) this.#affected.push(affected);
+    }
+  }
+
+  /** What cannot be read has been reported. */
+  async #unlessDamaged<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
+    this.#signal.throwIfAborted();
+    try {
+      return await work();
+    } catch {
+      this.#signal.throwIfAborted();
+      return undefined;
     }
   }
 
@@ -226,6 +261,7 @@ class Verification {
       ({ entries } = parseDirectory(await this.#read(objectId)));
     } catch (error) {
       this.#signal.throwIfAborted();
+      this.#damaged.add(objectId);
       this.#failWith(path, error);
       return;
     }
@@ -268,14 +304,15 @@ class Verification {
     } catch (error) {
       this.#signal.throwIfAborted();
       if (errorCode(error) === 'LANE_FAILED') throw error;
+      this.#damaged.add(id);
       this.#failWith(path, error);
     }
   }
 
   async #verifyPiece(piece: LocatedPiece, path: string, isRead: boolean): Promise<void> {
-    const id = Buffer.from(piece.key).toString('hex');
+    const id = contentName(piece.key);
     const isNew = this.#contentsSeen.add(id);
-    if (isNew) this.#checkPlace(piece);
+    if (isNew) this.#checkPlace(piece, id);
     if (!isRead) return;
     // With a share of the files read, a content may be met before a file that is chosen has it.
     const isUnread = this.#percent === 100 ? isNew : this.#chosen.add(id);
@@ -287,7 +324,7 @@ class Verification {
     const row = lent.builder.addRow(CONTENT_ROW);
     lent.builder.addPiece(row, 0, piece);
     this.#lentBytes += piece.packedLength;
-    this.#places.get(lent.number)?.push({ snapshotId: this.#snapshotId, path });
+    this.#places.get(lent.number)?.push({ snapshotId: this.#snapshotId, path, content: id });
   }
 
   #isFull({ builder }: LentWindow): boolean {
@@ -305,9 +342,10 @@ class Verification {
     this.#signal.throwIfAborted();
   }
 
-  #checkPlace(piece: LocatedPiece): void {
+  #checkPlace(piece: LocatedPiece, name: string): void {
     const length = this.#packs.get(piece.packId as BlobId);
     if (length !== undefined && piece.packOffset + piece.packedLength <= length) return;
+    this.#damaged.add(name);
     const end = `offset ${piece.packOffset} + length ${piece.packedLength}`;
     const reason = length === undefined ? 'is missing' : `has ${length} bytes, fewer than ${end}`;
     throw new WindlassError(`pack ${piece.packId} ${reason}`, {
@@ -331,6 +369,7 @@ class Verification {
       this.#bytes += checkedBytes;
       for (const { row, code, message } of failures) {
         const place = places[row];
+        if (place !== undefined) this.#damaged.add(place.content);
         this.#add({ snapshotId: place?.snapshotId ?? '', path: place?.path ?? '', code, message });
       }
     }
