@@ -15,8 +15,19 @@ export function addressOf(bytes: ArrayBufferView): number {
  */
 export function readInto(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number {
   if (offset < 0 || length < 0 || offset + length > buffer.length) return -EINVAL;
-  return readAt(fd, binding().addressOf(buffer) + offset, length, position);
+  if (buffer !== lastBuffer) {
+    lastAddress = binding().addressOf(buffer);
+    lastBuffer = buffer;
+  }
+  return readAt(fd, lastAddress + offset, length, position);
 }
+
+/**
+ * Of the last reading: file after file goes into the same memory, and asking for its address costs as much as reading.
+ * Memory does not move; of a buffer that was detached the length is 0, and nothing is read into it.
+ */
+let lastBuffer: Uint8Array | undefined;
+let lastAddress = 0;
 
 /** {@link readInto} for memory whose address the caller has; nothing checks that `length` bytes are there. HOT. */
 export function readAt(fd: number, address: number, length: number, position: number): number {

@@ -10,7 +10,19 @@ import { ENOSYS, EPERM, ERANGE } from './errors.ts';
 /** Writes the NUL-separated names into `out`; bytes written, -ERANGE when they do not fit. */
 export function flistxattr(fd: number, out: Uint8Array): number {
   const b = binding();
-  return room(result(b, b.raw.flistxattr(fd, b.addressOf(out), out.length)), out);
+  return room(result(b, b.raw.flistxattr(fd, listAddress(b, out), out.length)), out);
+}
+
+/** Lists are read into the same memory again and again, and asking for its address costs as much as the call. */
+let lastList: Uint8Array | undefined;
+let lastListAddress = 0;
+
+function listAddress(b: Binding, out: Uint8Array): number {
+  if (out !== lastList) {
+    lastListAddress = b.addressOf(out);
+    lastList = out;
+  }
+  return lastListAddress;
 }
 
 /** Writes the value into `out`; bytes written, -ERANGE when it does not fit, -ENODATA when there is none. */
@@ -35,7 +47,7 @@ export function fremovexattr(fd: number, name: PathName): number {
 /** {@link flistxattr} for the entry `name` of `dirFd` itself. HOT. */
 export function listxattrAt(dirFd: number, name: PathName, out: Uint8Array): number {
   const b = binding();
-  const buffer = b.addressOf(out);
+  const buffer = listAddress(b, out);
   const answer = viaCall(b, b.numbers.listxattrat, dirFd, name, buffer, out.length, 0);
   if (answer !== -ENOSYS) return room(answer, out);
   const path = procPath(b, dirFd, name);

@@ -30,7 +30,8 @@ const MOST_BYTES = 1 << 20;
 /** Attributes that come and go while they are listed: after so many tries the list of the moment is taken. */
 const MOST_TRIES = 8;
 
-const buffers = new Map<number, Uint8Array>();
+const FIRST_LIST = new Uint8Array(new ArrayBuffer(FIRST_LIST_BYTES));
+const buffers = new Map<number, Uint8Array>([[FIRST_LIST_BYTES, FIRST_LIST]]);
 
 function bufferOf(size: number): Uint8Array {
   let buffer = buffers.get(size);
@@ -38,42 +39,54 @@ function bufferOf(size: number): Uint8Array {
   return buffer;
 }
 
-/** Attributes of an open file, sorted by name bytes. Throws PosixError. */
+/** Attributes of an open file, sorted by name bytes. Throws PosixError. HOT for files without any. */
 export function readXattrs(fd: number, path?: string): readonly Xattr[] | undefined {
+  const first = flistxattr(fd, FIRST_LIST);
+  if (isNone(first)) return undefined;
   return collect(
     (out) => flistxattr(fd, out),
     (name, out) => fgetxattr(fd, name, out),
+    first,
     path,
   );
 }
 
 /** Attributes of the entry `name` of `dirFd` itself: symlinks are not followed, nothing is opened. Throws PosixError. */
 export function readXattrsAt(dirFd: number, name: PathName, path?: string): readonly Xattr[] | undefined {
+  const first = listxattrAt(dirFd, name, FIRST_LIST);
+  if (isNone(first)) return undefined;
   return collect(
     (out) => listxattrAt(dirFd, name, out),
     (attribute, out) => getxattrAt(dirFd, name, attribute, out),
+    first,
     path,
   );
 }
 
+/** What a list answers where there is nothing: empty, or a file system that knows no attributes. */
+function isNone(length: number): boolean {
+  return length === 0 || length === -EOPNOTSUPP || length === -ENODATA || length === -ENOSYS;
+}
+
 /** True when an open file has no attributes, or its file system knows none. HOT. */
 export function hasNoXattrs(fd: number): boolean {
-  const length = flistxattr(fd, bufferOf(FIRST_LIST_BYTES));
+  const length = flistxattr(fd, FIRST_LIST);
   return length === 0 || length === -EOPNOTSUPP;
 }
 
 /** {@link hasNoXattrs} by name. HOT. */
 export function hasNoXattrsAt(dirFd: number, name: PathName): boolean {
-  const length = listxattrAt(dirFd, name, bufferOf(FIRST_LIST_BYTES));
+  const length = listxattrAt(dirFd, name, FIRST_LIST);
   return length === 0 || length === -EOPNOTSUPP;
 }
 
 function collect(
   list: (out: Uint8Array) => number,
   get: (name: Uint8Array, out: Uint8Array) => number,
+  first: number,
   path: string | undefined,
 ): readonly Xattr[] | undefined {
-  const names = readNames(list, path);
+  const names = readNames(list, first, path);
   if (names.length === 0) return undefined;
   const xattrs: Xattr[] = [];
   for (const name of names) {
@@ -84,8 +97,9 @@ function collect(
   return xattrs.length === 0 ? undefined : xattrs;
 }
 
-function readNames(list: (out: Uint8Array) => number, path: string | undefined): readonly Uint8Array[] {
-  const bytes = readGrowing(list, FIRST_LIST_BYTES, 'listxattr', path);
+/** `first` is what the list answered into `FIRST_LIST` already. */
+function readNames(list: (out: Uint8Array) => number, first: number, path: string | undefined): readonly Uint8Array[] {
+  const bytes = first > 0 ? FIRST_LIST.slice(0, first) : readGrowing(list, FIRST_LIST_BYTES, 'listxattr', path);
   if (bytes === undefined || bytes.length === 0) return [];
   const names: Uint8Array[] = [];
   for (let start = 0; start < bytes.length;) {

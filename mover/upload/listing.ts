@@ -154,7 +154,8 @@ export class Listing {
       const name = decodeName(bytes, nameStart, nameEnd);
       if (name === undefined) entry.rawName = new Uint8Array(bytes.subarray(nameStart, nameEnd));
       entry.name = name ?? '';
-      if (this.#allAscii && (name === undefined || name.length !== Buffer.byteLength(name))) this.#allAscii = false;
+      // A byte for each unit: nothing but ASCII.
+      if (name?.length !== nameEnd - nameStart) this.#allAscii = false;
     }
   }
 
