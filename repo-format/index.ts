@@ -4,7 +4,7 @@ export type { BlobId, BlobMetadata, BlobStorage } from './blob/storage.ts';
 export { openFilesystemStorage } from './blob/filesystem.ts';
 export { COMPRESSORS } from './compression/compressor.ts';
 export { zstdBackend } from './compression/compressor.ts';
-export { contentKey, type ContentId, parseContentId } from './index/content-id.ts';
+export { contentKey, writeContentKey, type ContentId, parseContentId } from './index/content-id.ts';
 export {
   ContentWriter,
   type ContentWriterSpec,
@@ -32,15 +32,17 @@ export { createEntry, type DirectoryEntry, encodeEntry, type EntryFields } from 
 export {
   compareNames,
   DIRECTORY_PREFIX,
+  directoryTail,
   encodeDirectory,
   parseDirectory,
   type ParsedDirectory,
 } from './snapshot/directory-object.ts';
+export { type ComposedEntry, type ComposedFields, EntryBuffer } from './snapshot/entry-buffer.ts';
 export { loadEffectivePolicy, type EffectivePolicy } from './snapshot/effective-policy.ts';
 export type { DirectoryExtra, EntryExtra, ExtendedAttribute, SpecialFile } from './snapshot/extra.ts';
 export type { CompressionPolicy, Policy } from './snapshot/policy.ts';
 export { loadPolicyTree, PolicyNode, type SourcePolicies } from './snapshot/policy-tree.ts';
-export { type ComparedStat, PreviousDirectory } from './snapshot/previous-directory.ts';
+export { PreviousDirectory } from './snapshot/previous-directory.ts';
 export {
   EMPTY_STATS,
   INCOMPLETE_CANCELED,

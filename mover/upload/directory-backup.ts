@@ -5,6 +5,7 @@ import {
   type ChunkSink,
   compressorForFile,
   DIRECTORY_PREFIX,
+  EntryBuffer,
   type EntryExtra,
   type ObjectId,
   writeObject,
@@ -78,6 +79,7 @@ export class DirectoryBackup {
   readonly #deps: DirectoryBackupDeps;
   readonly #previous: PreviousObjects;
   readonly #listing = new Listing();
+  readonly #entries = new EntryBuffer();
   readonly #self = new StatRecord();
   readonly #fingerprint: Fingerprint = { low: 0, high: 0 };
   #emptyObject: ObjectId | undefined;
@@ -182,6 +184,7 @@ export class DirectoryBackup {
       previous: this.#previous.load(job.previous),
       vanished: this.#listing.vanished,
       listedAtMs: this.#deps.nowMs(),
+      entries: this.#entries,
     });
     const { attributes, errno } = attributesOf(() => readXattrs(fd));
     work.xattrs = attributes;
@@ -292,8 +295,7 @@ export class DirectoryBackup {
       extra = withFlags(work.extraOf(entry, attributes), isSparse, false);
     }
     const { size } = entry.stat;
-    if (type === 's') work.addSymlink(entry, { objectId, size, extra });
-    else work.addFile(entry, entry.stat, { objectId, size, extra });
+    work.addComposed(type, entry.stat, { objectId, size, extra });
     work.cachedFiles++;
     this.#deps.progress.cachedFile(size);
     return true;

@@ -1,11 +1,12 @@
 // One directory while a lane works on it: what was stored so far, what did not work, and the directory object in the end.
 import {
+  type ComposedEntry,
+  type ComposedFields,
   type DirectoryExtra,
   type DirectorySummary,
-  encodeDirectory,
-  encodeEntry,
+  directoryTail,
+  type EntryBuffer,
   type EntryExtra,
-  type EntryFields,
   type ObjectId,
   type PreviousDirectory,
   SummaryBuilder,
@@ -57,6 +58,9 @@ export class DirectoryWork {
   readonly #mountPath: string;
   readonly #scope: DirectoryScope;
   readonly #summary = new SummaryBuilder();
+  /** Entries since the last large file. */
+  readonly #entries: EntryBuffer;
+  /** Entries before that, with places kept for large files. */
   readonly #texts: string[] = [];
   #files = 0;
   #links = 0;
@@ -71,8 +75,12 @@ export class DirectoryWork {
     previous: readonly PreviousDirectory[];
     vanished: string[];
     listedAtMs: number;
+    /** Lent to this directory until it is encoded or handed on. */
+    entries: EntryBuffer;
   }) {
     const { job, facts } = start;
+    this.#entries = start.entries;
+    this.#entries.begin();
     this.job = job;
     this.policy = start.policy;
     this.fd = start.fd;
@@ -116,25 +124,50 @@ export class DirectoryWork {
     this.failed.push({ path, code, message: errno === 0 ? call : `${call}: ${code}`, isIgnored });
   }
 
+  /** HOT. Writes an entry but for its object; it does not count yet. */
+  compose(name: string, fields: ComposedFields): void {
+    this.#entries.compose(name, fields);
+  }
+
+  /** As written by `compose`. */
+  get composed(): ComposedEntry {
+    return this.#entries.composed;
+  }
+
   /** HOT. `stat` is the entry's, or that of a later reading. */
   addFile(entry: ListedEntry, stat: StatRecord, stored: StoredEntry): void {
-    this.#files++;
-    this.#bytes += stored.size;
-    this.#summary.addFile(stored.size, stat.mtimeSeconds, stat.mtimeNanoseconds);
-    this.#texts.push(encodeEntry(fieldsOf('f', entry, stat, stored)));
+    this.#entries.compose(entry.name, fieldsOf('f', stat, stored.size));
+    this.addComposed('f', stat, stored);
   }
 
   addSymlink(entry: ListedEntry, stored: StoredEntry): void {
-    const { stat } = entry;
-    this.#links++;
-    this.#summary.addSymlink(stat.mtimeSeconds, stat.mtimeNanoseconds);
-    this.#texts.push(encodeEntry(fieldsOf('s', entry, stat, stored)));
+    this.#entries.compose(entry.name, fieldsOf('s', entry.stat, stored.size));
+    this.addComposed('s', entry.stat, stored);
+  }
+
+  /** HOT. Completes the composed entry, whose facts are `stat`. */
+  addComposed(type: 'f' | 's', stat: StatRecord, { objectId, size, extra }: StoredEntry): void {
+    if (type === 'f') {
+      this.#files++;
+      this.#bytes += size;
+      this.#summary.addFile(size, stat.mtimeSeconds, stat.mtimeNanoseconds);
+    } else {
+      this.#links++;
+      this.#summary.addSymlink(stat.mtimeSeconds, stat.mtimeNanoseconds);
+    }
+    this.#entries.commit(objectId, extra);
   }
 
   /** Its entry comes later; its place is kept. */
   addLargeFile(file: Omit<LargeFile, 'position'>): void {
+    this.#takeTexts();
     this.largeFiles.push({ ...file, position: this.#texts.length });
     this.#texts.push('');
+  }
+
+  #takeTexts(): void {
+    const text = this.#entries.takeText();
+    if (text !== '') this.#texts.push(text);
   }
 
   /** What an entry needs beyond kopia's members; undefined for nothing. */
@@ -165,7 +198,7 @@ export class DirectoryWork {
     return this.rereads === 0 && job.ignore.length === 0 && job.ownIgnore === undefined && !policy.ignoreCacheDirs;
   }
 
-  /** The directory object of one that is done. */
+  /** The directory object of one that is done; valid until the next directory is begun. */
   encode(): { bytes: Uint8Array; summary: DirectorySummary } {
     const { mtimeSeconds, mtimeNanos } = this.facts;
     for (const { path, message, isIgnored } of this.failed)
@@ -176,11 +209,7 @@ export class DirectoryWork {
       consistency: { changed: this.changedPaths.length, vanished: this.vanished.length },
       vanished: this.vanished,
     };
-    const otherEntryTexts = this.#texts;
-    return {
-      bytes: encodeDirectory({ dirEntryTexts: [], otherEntryTexts, summary, extra, mtimeSeconds, mtimeNanos }),
-      summary,
-    };
+    return { bytes: this.#entries.finish(directoryTail({ summary, extra, mtimeSeconds, mtimeNanos })), summary };
   }
 
   result(done: DirectoryResult['done']): DirectoryResult {
@@ -219,6 +248,7 @@ export class DirectoryWork {
 
   #open(): OpenDirectory {
     const isEmpty = this.#files + this.#links === 0;
+    this.#takeTexts();
     return {
       fd: this.fd,
       mountPath: this.#mountPath,
@@ -234,22 +264,24 @@ export class DirectoryWork {
   }
 }
 
-function fieldsOf(
-  type: 'f' | 's',
-  { name }: ListedEntry,
-  stat: StatRecord,
-  { objectId, size, extra }: StoredEntry,
-): EntryFields {
-  return {
-    name,
-    type,
-    mode: stat.mode & 0o7777,
-    size,
-    mtimeSeconds: stat.mtimeSeconds,
-    mtimeNanos: stat.mtimeNanoseconds,
-    uid: stat.uid,
-    gid: stat.gid,
-    objectId,
-    extra,
-  };
+const fields: { -readonly [K in keyof ComposedFields]: ComposedFields[K] } = {
+  type: 'f',
+  mode: 0,
+  size: 0,
+  mtimeSeconds: 0,
+  mtimeNanos: 0,
+  uid: 0,
+  gid: 0,
+};
+
+/** HOT. The same record each time. */
+export function fieldsOf(type: 'f' | 's', stat: StatRecord, size: number): ComposedFields {
+  fields.type = type;
+  fields.mode = stat.mode & 0o7777;
+  fields.size = size;
+  fields.mtimeSeconds = stat.mtimeSeconds;
+  fields.mtimeNanos = stat.mtimeNanoseconds;
+  fields.uid = stat.uid;
+  fields.gid = stat.gid;
+  return fields;
 }

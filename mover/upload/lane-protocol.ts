@@ -203,7 +203,7 @@ export interface OpenDirectory {
   readonly mountPath: string;
   readonly subdirectories: readonly Subdirectory[];
   readonly largeFiles: readonly LargeFile[];
-  /** Encoded entries that are not directories, in order; '' where a large file belongs. */
+  /** Encoded entries that are not directories, in order: one or more a text, '' where a large file belongs. */
   readonly otherTexts: readonly string[];
   /** Files and symlinks stored by the lane, without failures. */
   readonly summary: DirectorySummary;

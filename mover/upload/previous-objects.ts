@@ -1,8 +1,6 @@
 // Which objects of earlier snapshots still serve: kopia's rule (snapshots §5.3), sharpened by what this machine remembers of
 // inodes and change times (change-hints.ts).
 import {
-  type ComparedStat,
-  contentKey,
   type ContentId,
   type EntryExtra,
   indexObjectId,
@@ -11,9 +9,10 @@ import {
   objectIdParts,
   parseIndirect,
   PreviousDirectory,
+  writeContentKey,
 } from '../../repo-format/index.ts';
 import { type HintLog, type HintTable, isRacy } from './change-hints.ts';
-import type { DirectoryWork } from './directory-work.ts';
+import { type DirectoryWork, fieldsOf } from './directory-work.ts';
 import type { Subdirectory } from './lane-protocol.ts';
 import type { ListedEntry } from './listing.ts';
 
@@ -43,16 +42,7 @@ export interface PreviousEntry {
 export class PreviousObjects {
   readonly #deps: PreviousObjectsDeps;
   readonly #forceHashPercent: number;
-  readonly #compared: { -readonly [K in keyof ComparedStat]: ComparedStat[K] } = {
-    type: 'f',
-    mode: 0,
-    uid: 0,
-    gid: 0,
-    size: 0,
-    mtimeSeconds: 0,
-    mtimeNanos: 0,
-  };
-
+  #key = new Uint8Array(0);
   constructor(forceHashPercent: number, deps: PreviousObjectsDeps) {
     this.#forceHashPercent = forceHashPercent;
     this.#deps = deps;
@@ -90,34 +80,26 @@ export class PreviousObjects {
 
   /**
    * The object of an entry of which nothing that an lstat tells has changed and whose content is still stored; undefined
-   * when it must be read. Notes the entry for the next run. HOT.
+   * when it must be read. Notes the entry for the next run. When there is one, the entry is composed in `work`. HOT.
    */
   find(work: DirectoryWork, entry: ListedEntry, type: 'f' | 's'): PreviousEntry | undefined {
     const isRemembered = this.#remember(work, entry);
     // The previous run saw this file, and inode or change time were different.
     if (isRemembered === false) return undefined;
-    this.#compareWith(entry, type);
+    if (work.previous.length === 0) return undefined;
+    const stat = fieldsOf(type, entry.stat, entry.stat.size);
+    work.compose(entry.name, stat);
     for (const directory of work.previous) {
-      const index = findIn(directory, entry);
-      if (index < 0 || !directory.isUnchanged(index, this.#compared)) continue;
+      const found =
+        entry.rawName === undefined
+          ? directory.findUnchanged(entry.name, work.composed, stat)
+          : directory.unchangedAt(directory.findRaw(entry.rawName), stat);
+      if (found === undefined) continue;
       if (this.#forceHashPercent > 0 && this.#deps.roll() < this.#forceHashPercent) return undefined;
-      const objectId = directory.objectId(index);
-      if (objectId === undefined || !this.isStored(objectId)) continue;
-      const extra = directory.hasExtra(index) ? directory.entry(index)?.extra : undefined;
-      return { objectId, extra, isRemembered: isRemembered === true };
+      const { objectId, extra } = found;
+      if (this.isStored(objectId)) return { objectId, extra, isRemembered: isRemembered === true };
     }
     return undefined;
-  }
-
-  #compareWith({ stat }: ListedEntry, type: 'f' | 's'): void {
-    const compared = this.#compared;
-    compared.type = type;
-    compared.mode = stat.mode & 0o7777;
-    compared.uid = stat.uid;
-    compared.gid = stat.gid;
-    compared.size = stat.size;
-    compared.mtimeSeconds = stat.mtimeSeconds;
-    compared.mtimeNanos = stat.mtimeNanoseconds;
   }
 
   /** True when inode and change time are as the last run saw them, false when not, undefined when it saw nothing. */
@@ -129,12 +111,12 @@ export class PreviousObjects {
 
   /**
    * The object's first content is in the index and not marked deleted: maintenance has not begun to take it away. Where
-   * packs are lost, so is every other of its contents.
+   * packs are lost, so is every other of its contents. HOT.
    */
   isStored(objectId: ObjectId): boolean {
     let id = objectId;
     for (let index = indexObjectId(id); index !== undefined; index = indexObjectId(id)) id = index;
-    if (this.#deps.indexSet().state(contentKey(objectIdParts(id).contentId as ContentId)) !== 1) return false;
+    if (this.#deps.indexSet().state(this.#keyOf(firstContent(id))) !== 1) return false;
     return !this.#deps.packsAreLost || this.#hasAllPieces(objectId);
   }
 
@@ -148,6 +130,21 @@ export class PreviousObjects {
       return false;
     }
   }
+
+  /** In memory that the next call overwrites. */
+  #keyOf(id: ContentId): Uint8Array {
+    const sizeBytes = 1 + (id.length >> 1);
+    if (this.#key.length !== sizeBytes) this.#key = new Uint8Array(sizeBytes);
+    writeContentKey(id, this.#key, 0);
+    return this.#key;
+  }
+}
+
+/** Of an object that is no list of pieces. */
+function firstContent(id: ObjectId): ContentId {
+  // Letters in front that are not part of the content's id are capitals (snapshots §2.1).
+  const first = id.charCodeAt(0);
+  return (first >= 0x41 && first <= 0x5a ? objectIdParts(id).contentId : id) as string as ContentId;
 }
 
 /** The entry's number in a previous directory, or -1. */

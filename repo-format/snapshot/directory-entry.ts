@@ -88,7 +88,8 @@ const GO_STICKY = 1 << 20;
 /** `"mode":"0644",` of each plain permission, made once: there are few and each is used for every file. */
 const modeTexts = new Map<number, string>();
 
-function modeMember(mode: number): string {
+/** `,"mode":"0644"`; nothing for 0. */
+export function modeMember(mode: number): string {
   if (mode === 0) return '';
   let text = modeTexts.get(mode);
   if (text === undefined) {

@@ -15,6 +15,8 @@ import { type DirectorySummary, encodeSummary, parseSummary } from './summary.ts
 
 export const DIRECTORY_PREFIX = 'k';
 const STREAM = 'kopia:directory';
+/** How every directory object begins; its list of entries, or null, follows. */
+export const DIRECTORY_HEAD = `{"stream":"${STREAM}","entries":`;
 
 export interface DirectoryParts {
   /** Texts by `encodeEntry`, each group sorted by name with {@link compareNames}. */
@@ -34,17 +36,19 @@ export function compareNames(a: string, b: string): number {
 
 /** HOT. The plaintext of a directory object. An empty directory has `null` for its entries, as Go writes a nil slice. */
 export function encodeDirectory(parts: DirectoryParts): Uint8Array {
-  const { dirEntryTexts, otherEntryTexts, mtimeSeconds = 0, mtimeNanos = 0 } = parts;
+  const { dirEntryTexts, otherEntryTexts } = parts;
   const separator = dirEntryTexts.length > 0 && otherEntryTexts.length > 0 ? ',' : '';
   const isEmpty = dirEntryTexts.length === 0 && otherEntryTexts.length === 0;
   const entries = isEmpty ? 'null' : `[${dirEntryTexts.join(',')}${separator}${otherEntryTexts.join(',')}]`;
+  return Buffer.from(`${DIRECTORY_HEAD}${entries}${directoryTail(parts)}`, 'utf8');
+}
+
+/** What follows the entries of a directory object. */
+export function directoryTail(parts: Omit<DirectoryParts, 'dirEntryTexts' | 'otherEntryTexts'>): string {
+  const { summary, mtimeSeconds = 0, mtimeNanos = 0 } = parts;
   const exactTime = fitsInt64Ns(mtimeSeconds, mtimeNanos) ? undefined : formatExactTime(mtimeSeconds, mtimeNanos);
   const extra = encodeDirectoryExtra(parts.extra, exactTime);
-  const extraMember = extra === '' ? '' : `,${extra}`;
-  return Buffer.from(
-    `{"stream":"${STREAM}","entries":${entries},"summary":${encodeSummary(parts.summary)}${extraMember}}\n`,
-    'utf8',
-  );
+  return `,"summary":${encodeSummary(summary)}${extra === '' ? '' : `,${extra}`}}\n`;
 }
 
 export interface ParsedDirectory {

@@ -1,11 +1,13 @@
 // A directory of an earlier snapshot, for deciding which files need not be read again (snapshots §5.3): look-up by name,
-// comparison with the numbers of an lstat, no BigInt and no garbage for an entry.
+// comparison with the numbers of an lstat, no BigInt. Files that are asked for in the order of their names are compared
+// as bytes (entry-cursor.ts); the object is parsed only when that does not serve, and for sub-directories.
 import { TimestampReader } from '../../base/go-time.ts';
 import { type ObjectId, isObjectId } from '../object/object-id.ts';
 import { type DirectoryEntry, type EntryType, parseEntry, parseMode } from './directory-entry.ts';
 import { corruptDirectory, parseDirectoryJson } from './directory-object.ts';
-import type { DirectoryExtra } from './extra.ts';
-import type { DirectorySummary } from './summary.ts';
+import type { ComposedEntry } from './entry-buffer.ts';
+import { EntryCursor } from './entry-cursor.ts';
+import type { EntryExtra } from './extra.ts';
 
 /** The numbers of an lstat that decide. */
 export interface ComparedStat {
@@ -38,35 +40,54 @@ interface RawExtra {
   readonly mtime?: unknown;
 }
 
+/** The object of a file that has not changed. */
+export interface UnchangedEntry {
+  readonly objectId: ObjectId;
+  /** Facts that an lstat does not tell again (xattrs, hard link, holes…). */
+  readonly extra: EntryExtra | undefined;
+}
+
+interface ParsedEntries {
+  readonly entries: readonly RawEntry[];
+  readonly byName: ReadonlyMap<string, number>;
+  readonly byRawName: ReadonlyMap<string, number>;
+}
+
+const NO_ENTRIES: ParsedEntries = { entries: [], byName: new Map(), byRawName: new Map() };
+
 export class PreviousDirectory {
-  readonly summary: DirectorySummary | undefined;
-  readonly extra: DirectoryExtra;
-  readonly #entries: readonly RawEntry[];
-  readonly #byName: ReadonlyMap<string, number>;
-  readonly #byRawName: ReadonlyMap<string, number>;
+  readonly #bytes: Uint8Array;
+  readonly #cursor: EntryCursor;
   readonly #time = new TimestampReader();
+  #parsed: ParsedEntries | undefined;
 
   private constructor(bytes: Uint8Array) {
-    const document = parseDirectoryJson(bytes);
-    this.summary = document.summary;
-    this.extra = document.extra;
-    const byName = new Map<string, number>();
-    const byRawName = new Map<string, number>();
-    document.entries.forEach((item, index) => {
-      if (typeof item !== 'object' || item === null) throw corruptDirectory(`entry ${index} is not an object`);
-      const { name, windlass } = item as RawEntry;
-      // A stand-in name is no name of the file system: such an entry is found by its bytes alone.
-      if (typeof windlass?.raw === 'string') byRawName.set(windlass.raw, index);
-      else if (typeof name === 'string') byName.set(name, index);
-    });
-    this.#entries = document.entries as readonly RawEntry[];
-    this.#byName = byName;
-    this.#byRawName = byRawName;
+    this.#bytes = bytes;
+    this.#cursor = new EntryCursor(bytes);
+    if (!this.#cursor.isUsable) this.#parsed = parseEntries(bytes);
   }
 
-  /** `DIRECTORY_CORRUPT` when the object is not a directory; a bad entry in it is only never a match. */
+  /**
+   * Keeps `bytes`, which must stay as they are. `DIRECTORY_CORRUPT` when the object is not a directory, where that shows
+   * at once; what shows later, and a bad entry, is only never a match.
+   */
   static parse(bytes: Uint8Array): PreviousDirectory {
     return new PreviousDirectory(bytes);
+  }
+
+  get #all(): ParsedEntries {
+    if (this.#parsed !== undefined) return this.#parsed;
+    try {
+      this.#parsed = parseEntries(this.#bytes);
+    } catch {
+      // By design: a directory that cannot be used costs the reading of its files again.
+      this.#parsed = NO_ENTRIES;
+    }
+    return this.#parsed;
+  }
+
+  get #entries(): readonly RawEntry[] {
+    return this.#all.entries;
   }
 
   get entryCount(): number {
@@ -75,28 +96,69 @@ export class PreviousDirectory {
 
   /** HOT. The entry's number, or -1. For names that are UTF-8. */
   find(name: string): number {
-    return this.#byName.get(name) ?? -1;
+    return this.#all.byName.get(name) ?? -1;
   }
 
   /** The entry's number, or -1. For names that are not UTF-8. */
   findRaw(rawName: Uint8Array): number {
-    if (this.#byRawName.size === 0) return -1;
-    return this.#byRawName.get(Buffer.from(rawName).toString('base64')) ?? -1;
+    const { byRawName } = this.#all;
+    if (byRawName.size === 0) return -1;
+    return byRawName.get(Buffer.from(rawName).toString('base64')) ?? -1;
   }
 
   /**
-   * HOT. Whether the file is what it was by kopia's rule: equal type, mode, owner, size and time, to the nanosecond.
+   * HOT. The entry with this name when it is what `wanted` says, by kopia's rule (see {@link isUnchanged}); undefined
+   * otherwise. `wanted` and `stat` tell the same. Fast for names in ascending order, and true for any.
+   */
+  findUnchanged(name: string, wanted: ComposedEntry, stat: ComparedStat): UnchangedEntry | undefined {
+    const cursor = this.#cursor;
+    if (cursor.isUsable) {
+      const at = cursor.seek(wanted);
+      if (at >= 0) {
+        const id = cursor.takeSame(at, wanted);
+        if (id !== '') return isObjectId(id) ? { objectId: id, extra: undefined } : undefined;
+        return this.#unchangedText(cursor.takeText(at), stat);
+      }
+      if (cursor.isUsable) return undefined;
+    }
+    return this.unchangedAt(this.find(name), stat);
+  }
+
+  /** The entry with this number when it is what it was; undefined otherwise, and for −1. */
+  unchangedAt(index: number, stat: ComparedStat): UnchangedEntry | undefined {
+    const entry = this.#entries[index];
+    return entry !== undefined && this.#isSame(entry, stat) ? unchanged(entry) : undefined;
+  }
+
+  #unchangedText(text: string, stat: ComparedStat): UnchangedEntry | undefined {
+    let entry: RawEntry;
+    try {
+      // Checked member by member below.
+      entry = JSON.parse(text) as RawEntry;
+    } catch {
+      return undefined; // by design: the file is read again
+    }
+    // A stand-in name is no name of the file system.
+    if (typeof entry.windlass?.raw === 'string') return undefined;
+    return this.#isSame(entry, stat) ? unchanged(entry) : undefined;
+  }
+
+  /**
+   * Whether the file is what it was by kopia's rule: equal type, mode, owner, size and time, to the nanosecond.
    * Never true for an entry that was still changing when it was saved, nor for FIFOs, sockets and devices.
    */
   isUnchanged(index: number, stat: ComparedStat): boolean {
-    const entry = this.#entries[index];
-    if (entry === undefined || entry.type !== stat.type) return false;
+    return this.unchangedAt(index, stat) !== undefined;
+  }
+
+  #isSame(entry: RawEntry, stat: ComparedStat): boolean {
+    if (entry.type !== stat.type) return false;
     if ((entry.size ?? 0) !== stat.size || (entry.uid ?? 0) !== stat.uid || (entry.gid ?? 0) !== stat.gid) return false;
-    if (parseModeOf(entry) !== stat.mode || this.objectId(index) === undefined) return false;
+    if (parseModeOf(entry) !== stat.mode || objectIdOf(entry) === undefined) return false;
     const extra = entry.windlass;
     if (extra !== undefined) {
       if (extra === null || extra.special !== undefined || extra.changed !== undefined) return false;
-      if (extra.mtime !== undefined) return this.#isExactTime(index, stat);
+      if (extra.mtime !== undefined) return isExactTime(entry, stat);
     }
     return this.#isTime(entry.mtime, stat.mtimeSeconds, stat.mtimeNanos);
   }
@@ -108,11 +170,6 @@ export class PreviousDirectory {
     );
   }
 
-  #isExactTime(index: number, stat: ComparedStat): boolean {
-    const entry = this.entry(index);
-    return entry?.mtimeSeconds === stat.mtimeSeconds && entry.mtimeNanos === stat.mtimeNanos;
-  }
-
   /** The whole entry, checked; undefined when there is none or it is malformed. */
   entry(index: number): DirectoryEntry | undefined {
     const raw = this.#entries[index];
@@ -120,23 +177,44 @@ export class PreviousDirectory {
     return typeof entry === 'string' ? undefined : entry;
   }
 
-  /** HOT. The object of a sub-directory, or of a file after `isUnchanged`. Undefined when there is none. */
+  /** The object of a sub-directory, or of a file after `isUnchanged`. Undefined when there is none. */
   objectId(index: number): ObjectId | undefined {
-    const id = this.#entries[index]?.obj;
-    return typeof id === 'string' && isObjectId(id) ? id : undefined;
+    const entry = this.#entries[index];
+    return entry === undefined ? undefined : objectIdOf(entry);
   }
+}
 
-  /** True for entries with facts that an lstat does not tell again (xattrs, hard link, holes…). */
-  hasExtra(index: number): boolean {
-    return this.#entries[index]?.windlass !== undefined;
-  }
+function parseEntries(bytes: Uint8Array): ParsedEntries {
+  const document = parseDirectoryJson(bytes);
+  const byName = new Map<string, number>();
+  const byRawName = new Map<string, number>();
+  document.entries.forEach((item, index) => {
+    if (typeof item !== 'object' || item === null) throw corruptDirectory(`entry ${index} is not an object`);
+    const { name, windlass } = item as RawEntry;
+    // A stand-in name is no name of the file system: such an entry is found by its bytes alone.
+    if (typeof windlass?.raw === 'string') byRawName.set(windlass.raw, index);
+    else if (typeof name === 'string') byName.set(name, index);
+  });
+  return { entries: document.entries as readonly RawEntry[], byName, byRawName };
+}
 
-  /** Numbers of the sub-directories, which come first. */
-  *subdirectories(): Generator<number> {
-    for (let i = 0; i < this.#entries.length; i++) {
-      if (this.#entries[i]?.type === 'd') yield i;
-    }
-  }
+function objectIdOf({ obj }: RawEntry): ObjectId | undefined {
+  return typeof obj === 'string' && isObjectId(obj) ? obj : undefined;
+}
+
+/** Of an entry that `#isSame` has accepted. */
+function unchanged(entry: RawEntry): UnchangedEntry | undefined {
+  const objectId = objectIdOf(entry);
+  if (objectId === undefined) return undefined;
+  if (entry.windlass === undefined) return { objectId, extra: undefined };
+  const parsed = parseEntry(entry);
+  return { objectId, extra: typeof parsed === 'string' ? undefined : parsed.extra };
+}
+
+function isExactTime(raw: RawEntry, stat: ComparedStat): boolean {
+  const entry = parseEntry(raw);
+  if (typeof entry === 'string') return false;
+  return entry.mtimeSeconds === stat.mtimeSeconds && entry.mtimeNanos === stat.mtimeNanos;
 }
 
 function parseModeOf(entry: RawEntry): number | undefined {
