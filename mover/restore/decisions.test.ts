@@ -9,6 +9,7 @@ import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, StatRecord, hasSystemCalls } from '
 import { decodeXattrs, encodeXattrs } from './attributes.ts';
 import { nameProblem } from './entry-name.ts';
 import { decideExisting } from './existing-entry.ts';
+import { takeJobs } from './job-order.ts';
 import { writeSparse } from './sparse.ts';
 import { NO_PACK, PlanWindow, RowKind, WindowBuilder } from './window.ts';
 
@@ -117,7 +118,7 @@ describe('a window', () => {
           const { window: w } = builder;
           const seen: number[] = [];
           const jobOf = new Map<string, number>();
-          for (let job = w.takeJob(); job >= 0; job = w.takeJob()) {
+          for (const job of takeJobs(w, { index: 0, count: 1 })) {
             for (let i = w.jobStart[job] ?? 0; i < (w.jobStart[job + 1] ?? 0); i++) {
               const at = w.order[i] ?? 0;
               seen.push(at);

@@ -18,6 +18,8 @@ export const INLINE_BYTES = 8 << 20;
 // One being planned, one being worked on, one waiting so that no lane idles at a window's end.
 const WINDOWS = 3;
 
+const ALONE = { index: 0, count: 1 };
+
 export interface LanePoolOptions {
   readonly parallel: number;
   readonly capacity: WindowCapacity;
@@ -110,7 +112,7 @@ export class LanePool {
   #runHere(slot: Slot): void {
     const { source, control, lane } = this.#options;
     this.#mainLane ??= new Lane(source, control, lane);
-    slot.reports.push(this.#mainLane.run(slot.builder.window, slot.builder.packs, slot.number));
+    slot.reports.push(this.#mainLane.run(slot.builder.window, slot.builder.packs, slot.number, ALONE));
     this.#complete(slot);
   }
 
@@ -124,8 +126,9 @@ export class LanePool {
     while (this.#addSlot() !== undefined);
     const { parallel, capacity, lane: options, control } = this.#options;
     const windows = this.#slots.map(({ builder }) => builder.window.shared);
-    const restoreLane: LaneInit = { reader, control: control.shared, windows, capacity, options };
-    for (let i = 0; i < parallel; i++) {
+    for (let index = 0; index < parallel; index++) {
+      const place = { index, count: parallel };
+      const restoreLane: LaneInit = { reader, control: control.shared, windows, capacity, options, place };
       const worker = new Worker(new URL('./restore-lane.ts', import.meta.url), {
         workerData: { restoreLane },
         resourceLimits: LANE_LIMITS,

@@ -7,6 +7,7 @@ import { EDQUOT, ENOSPC, EROFS, errnoName } from '../posix/libc.ts';
 import type { AttributePolicy } from './attributes.ts';
 import { RowWriter } from './row-writer.ts';
 import { ContentChecker, type HashSpec } from './content-check.ts';
+import { type LanePlace, takeJobs } from './job-order.ts';
 import { MAX_KEY_BYTES, NO_PACK, PieceFlag, type PlanWindow, RowKind } from './window.ts';
 
 export interface LaneOptions {
@@ -130,7 +131,7 @@ export class Lane {
   }
 
   /** Takes jobs of `window` until none is left or the run is stopped. */
-  run(window: PlanWindow, packs: readonly string[], windowNumber: number): LaneReport {
+  run(window: PlanWindow, packs: readonly string[], windowNumber: number, place: LanePlace): LaneReport {
     this.#window = window;
     this.#packs = packs;
     this.#failures = [];
@@ -139,7 +140,8 @@ export class Lane {
     this.#bytes = 0;
     this.#checkedBytes = 0;
     this.#writer.begin(window, windowNumber);
-    for (let job = window.takeJob(); job >= 0 && !this.#control.isStopped; job = window.takeJob()) {
+    for (const job of takeJobs(window, place)) {
+      if (this.#control.isStopped) break;
       this.#runJob(window, window.jobStart[job] ?? 0, window.jobStart[job + 1] ?? 0);
     }
     return {

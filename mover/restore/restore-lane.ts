@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { serializeError, type SerializedError } from '../../base/errors.ts';
 import { LaneReader, type LaneReaderData } from '../../repo-format/lane.ts';
+import type { LanePlace } from './job-order.ts';
 import { Lane, LaneControl, type LaneOptions, type LaneReport } from './lane.ts';
 import { PlanWindow, type WindowCapacity } from './window.ts';
 
@@ -11,6 +12,7 @@ export interface LaneInit {
   readonly windows: readonly SharedArrayBuffer[];
   readonly capacity: WindowCapacity;
   readonly options: LaneOptions;
+  readonly place: LanePlace;
 }
 
 export type ToLane =
@@ -32,16 +34,21 @@ function serve(init: LaneInit, port: NonNullable<typeof parentPort>): void {
       port.close();
       return;
     }
-    port.postMessage(answer(lane, windows, message));
+    port.postMessage(answer(lane, windows, message, init.place));
   });
 }
 
-function answer(lane: Lane, windows: readonly PlanWindow[], message: Extract<ToLane, { type: 'window' }>): FromLane {
+function answer(
+  lane: Lane,
+  windows: readonly PlanWindow[],
+  message: Extract<ToLane, { type: 'window' }>,
+  place: LanePlace,
+): FromLane {
   const { number } = message;
   try {
     const window = windows[message.slot];
     if (window === undefined) throw new Error(`no window ${message.slot}`);
-    return { type: 'report', number, report: lane.run(window, message.packs, number) };
+    return { type: 'report', number, report: lane.run(window, message.packs, number, place) };
   } catch (error) {
     return { type: 'error', number, error: serializeError(error) };
   }

@@ -45,10 +45,9 @@ export const NO_PACK = 0xffff_ffff;
 export const MAX_KEY_BYTES = 33;
 
 const HEADER_WORDS = 16;
-/** Index of the next job to take; changed with atomics only. */
-export const NEXT_JOB = 0;
-const JOB_COUNT = 1;
-const KEY_BYTES = 2;
+// Words of the header.
+const JOB_COUNT = 0;
+const KEY_BYTES = 1;
 
 const JOB_SPAN_BYTES = 4 << 20;
 const JOB_PIECES = 256;
@@ -90,6 +89,8 @@ export class PlanWindow {
   readonly pieceKey: Uint8Array;
   readonly order: Uint32Array;
   readonly jobStart: Uint32Array;
+  /** 0 until a lane has taken the job; changed with atomics only. */
+  readonly jobTaken: Uint8Array;
   readonly arena: Uint8Array;
 
   constructor(capacity: WindowCapacity, shared?: SharedArrayBuffer) {
@@ -128,6 +129,7 @@ export class PlanWindow {
     this.pieceKeyId = layout.uint8(pieces);
     this.pieceFlags = layout.uint8(pieces);
     this.pieceKey = layout.uint8(pieces * MAX_KEY_BYTES);
+    this.jobTaken = layout.uint8(pieces);
     this.arena = layout.uint8(arenaBytes);
   }
 
@@ -152,10 +154,9 @@ export class PlanWindow {
     return this.arena.subarray(start, start + length);
   }
 
-  /** Takes the next job; -1 when none is left. */
-  takeJob(): number {
-    const job = Atomics.add(this.header, NEXT_JOB, 1);
-    return job < this.jobCount ? job : -1;
+  /** Makes a job the caller's; false when another lane has it. */
+  takeJob(job: number): boolean {
+    return Atomics.exchange(this.jobTaken, job, 1) === 0;
   }
 }
 
@@ -182,7 +183,7 @@ class Layout {
 
 function byteLengthOf({ rows, pieces, arenaBytes }: WindowCapacity): number {
   const perRow = 2 * 8 + 11 * 4 + 2 + 3;
-  const perPiece = 8 + 9 * 4 + 2 + MAX_KEY_BYTES;
+  const perPiece = 8 + 9 * 4 + 3 + MAX_KEY_BYTES;
   // + 64: alignment of the 4-byte arrays behind the 8-byte ones needs none, of the others neither; slack for odd capacities
   return (rows * perRow + pieces * perPiece + (HEADER_WORDS + 1) * 4 + arenaBytes + 64 + 7) & ~7;
 }
@@ -343,8 +344,9 @@ export class WindowBuilder {
     for (let i = 0; i < pieceCount; i++) order[i] = i;
     // Equal keys in order of planning: the rows of one content, first one first.
     order.sort((a, b) => (keys[a] ?? 0) - (keys[b] ?? 0) || a - b);
-    w.header[JOB_COUNT] = this.#cutJobs(order, keys);
-    Atomics.store(w.header, NEXT_JOB, 0);
+    const jobs = this.#cutJobs(order, keys);
+    w.header[JOB_COUNT] = jobs;
+    w.jobTaken.fill(0, 0, jobs);
   }
 
   #cutJobs(order: Uint32Array, keys: Float64Array): number {
