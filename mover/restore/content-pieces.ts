@@ -5,7 +5,6 @@ import {
   type IndexEntry,
   type ObjectId,
   type Repository,
-  contentKey,
   indexObjectId,
   objectIdParts,
   objectPieces,
@@ -90,7 +89,7 @@ function pieceOf(
     compressionId: entry.compressionId,
     encryptionKeyId: entry.encryptionKeyId,
     flags: place.compressed ? PieceFlag.compressedObject : 0,
-    key: contentKey(entry.id),
+    id: entry.id,
     fileOffset: place.fileOffset,
   };
 }

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { memoryFolder } from '../../test/harness/scratch.ts';
+import type { ContentId } from '../../repo-format/index.ts';
 import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, StatRecord, hasSystemCalls } from '../posix/libc.ts';
 import { decodeXattrs, encodeXattrs } from './attributes.ts';
-import { nameProblem } from './entry-name.ts';
+import { encodeName, nameProblem } from './entry-name.ts';
 import { decideExisting } from './existing-entry.ts';
 import { takeJobs } from './job-order.ts';
 import { writeSparse } from './sparse.ts';
@@ -83,7 +84,7 @@ describe('a window', () => {
     compressionId: 0,
     encryptionKeyId: 0,
     flags: 0,
-    key: new Uint8Array(17),
+    id: 'aa'.repeat(16) as ContentId,
   });
   const row = {
     kind: RowKind.wholeFile,
@@ -198,4 +199,20 @@ test('names: what one path component cannot be', () => {
     assert.notEqual(nameProblem(Buffer.from(bad)), undefined, bad);
   for (const good of ['a', '...', '..a', 'x'.repeat(255), ' ', '\n'])
     assert.equal(nameProblem(Buffer.from(good)), undefined, good);
+});
+
+test('names: their bytes are UTF-8, however short they are', () => {
+  for (const text of [
+    '',
+    'a',
+    'x'.repeat(64),
+    'x'.repeat(65),
+    'ä',
+    'a\u007f',
+    'a\u0080',
+    '\u{1f600}',
+    '\ud800',
+    'a\0b',
+  ])
+    assert.deepEqual(Buffer.from(encodeName(text)), Buffer.from(new TextEncoder().encode(text)), text);
 });

@@ -1,6 +1,7 @@
 // Which lane works off which jobs of a window: each job once, and lanes far from each other.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { ContentId } from '../../repo-format/index.ts';
 import { takeJobs } from './job-order.ts';
 import { PlanWindow, RowKind, WindowBuilder } from './window.ts';
 
@@ -37,7 +38,7 @@ function windowOf(jobs: number): PlanWindow {
       compressionId: 0,
       encryptionKeyId: 0,
       flags: 0,
-      key: new Uint8Array(17),
+      id: 'aa'.repeat(16) as ContentId,
     });
   }
   builder.seal();

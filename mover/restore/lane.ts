@@ -100,6 +100,7 @@ const BUFFER_BYTES = (8 << 20) + (64 << 10);
 
 /** Sealed contents start with a nonce; the plaintext lies where the ciphertext lay. */
 const NONCE_BYTES = 12;
+const IV_BYTES = 16;
 
 export class Lane {
   readonly #source: PackSource;
@@ -109,6 +110,8 @@ export class Lane {
   readonly #checker: ContentChecker | undefined;
   #sealed = new Uint8Array(BUFFER_BYTES);
   #plain = new Uint8Array(0);
+  #iv = new Uint8Array(IV_BYTES);
+  readonly #entry = new PieceEntry();
   #window: PlanWindow | undefined;
   #packs: readonly string[] = [];
   #failures: RowFailure[] = [];
@@ -232,13 +235,22 @@ export class Lane {
   }
 
   #openPiece(w: PlanWindow, piece: number, sealed: Uint8Array): Uint8Array {
-    const entry = entryOf(w, piece, this.#packs);
-    const plain = this.#source.openContent(entry, sealed, this.#roomFor(sealed));
+    const entry = this.#entry.at(w, piece, this.#packs);
+    const plain = this.#source.openContent(entry, sealed, this.#roomFor(sealed), this.#ivOf(w, piece));
     if (((w.pieceFlags[piece] ?? 0) & PieceFlag.compressedObject) === 0) return plain;
     // The id of such a content is the hash of its compressed bytes.
     if (w.rowKind[w.pieceRow[piece] ?? 0] === RowKind.checkContent) return plain;
     const expected = w.pieceObjectBytes[piece] ?? 0;
     return decompressObject(entry.id as string as ObjectId, plain, expected, Math.max(expected, 1));
+  }
+
+  /** The last 16 bytes of the hash, without the way through the id's text. */
+  #ivOf(w: PlanWindow, piece: number): Uint8Array {
+    const end = piece * MAX_KEY_BYTES + w.keyBytes;
+    const length = Math.min(IV_BYTES, w.keyBytes - 1);
+    if (this.#iv.length !== length) this.#iv = new Uint8Array(length);
+    for (let i = 0; i < length; i++) this.#iv[i] = w.pieceKey[end - length + i] ?? 0;
+    return this.#iv;
   }
 
   #roomFor(sealed: Uint8Array): Uint8Array {
@@ -323,21 +335,39 @@ export class Lane {
 
 const NOTHING = new Uint8Array(0);
 
-/** The index entry of a piece, as the reader wants it. HOT. */
-function entryOf(w: PlanWindow, piece: number, packs: readonly string[]): IndexEntry {
-  const start = piece * MAX_KEY_BYTES;
-  const prefix = w.pieceKey[start] ?? 0;
-  const hex = Buffer.from(w.pieceKey.buffer, w.pieceKey.byteOffset + start + 1, w.keyBytes - 1).toString('hex');
-  return {
-    id: (prefix === 0 ? hex : String.fromCharCode(prefix) + hex) as ContentId,
-    packId: packs[w.piecePack[piece] ?? 0] as BlobId,
-    packOffset: w.pieceOffset[piece] ?? 0,
-    packedLength: w.piecePackedBytes[piece] ?? 0,
-    originalLength: w.pieceBytes[piece] ?? 0,
-    compressionId: w.pieceCompression[piece] ?? 0,
-    formatVersion: 0,
-    encryptionKeyId: w.pieceKeyId[piece] ?? 0,
-    timestampSeconds: 0,
-    deleted: false,
-  };
+/** The index entry of a piece, as the reader wants it. One for all: nobody keeps it, and its id is for messages. */
+class PieceEntry implements IndexEntry {
+  packId = '' as BlobId;
+  packOffset = 0;
+  packedLength = 0;
+  originalLength = 0;
+  compressionId = 0;
+  encryptionKeyId = 0;
+  readonly formatVersion = 0;
+  readonly timestampSeconds = 0;
+  readonly deleted = false;
+  #window: PlanWindow | undefined;
+  #piece = 0;
+
+  /** HOT. */
+  at(w: PlanWindow, piece: number, packs: readonly string[]): this {
+    this.#window = w;
+    this.#piece = piece;
+    this.packId = packs[w.piecePack[piece] ?? 0] as BlobId;
+    this.packOffset = w.pieceOffset[piece] ?? 0;
+    this.packedLength = w.piecePackedBytes[piece] ?? 0;
+    this.originalLength = w.pieceBytes[piece] ?? 0;
+    this.compressionId = w.pieceCompression[piece] ?? 0;
+    this.encryptionKeyId = w.pieceKeyId[piece] ?? 0;
+    return this;
+  }
+
+  get id(): ContentId {
+    const w = this.#window;
+    if (w === undefined) return '' as ContentId;
+    const start = this.#piece * MAX_KEY_BYTES;
+    const prefix = w.pieceKey[start] ?? 0;
+    const hex = Buffer.from(w.pieceKey.buffer, w.pieceKey.byteOffset + start + 1, w.keyBytes - 1).toString('hex');
+    return (prefix === 0 ? hex : String.fromCharCode(prefix) + hex) as ContentId;
+  }
 }

@@ -35,7 +35,7 @@ import {
 } from './run-context.ts';
 import { removeTree } from './remove-tree.ts';
 import type { TargetDirectory } from './target-directory.ts';
-import type { WindowDesk } from './window-desk.ts';
+import type { RowOptions, WindowDesk } from './window-desk.ts';
 import { RowKind } from './window.ts';
 
 /** Directories below directories. Deeper trees are no trees that a file system gave. */
@@ -160,7 +160,10 @@ export class RestorePlanner {
       let planned = 0;
       for (const { name, entry } of named) {
         if (entry.type === 'd') children.push({ name, entry });
-        else await this.#plan(directory, entry, name, existing);
+        else {
+          const waiting = this.#plan(directory, entry, name, existing);
+          if (waiting !== undefined) await waiting;
+        }
         if (++planned % ENTRIES_BETWEEN_LOOKS === 0 && this.#isTimeToYield()) await this.#yield();
       }
       return { directory, existing, children, next: 0 };
@@ -217,20 +220,20 @@ export class RestorePlanner {
     return named;
   }
 
-  /** HOT. One entry that is no directory. */
-  async #plan(
+  /** HOT. One entry that is no directory. A promise only where something must be waited for: few entries are worth one. */
+  #plan(
     directory: TargetDirectory,
     source: DirectoryEntry,
     name: Uint8Array,
     existing: ExistingNames,
-  ): Promise<void> {
+  ): Promise<void> | undefined {
     let entry = plannedEntry(source, name);
     const link = source.extra?.link;
     const leader = link === undefined ? undefined : this.#links.find(link, source.objectId);
     this.#expect(entry, leader);
     if (leader !== undefined) {
       this.#links.follow(leader, directory, entry);
-      return;
+      return undefined;
     }
     const ours = link === undefined ? undefined : this.#links.lead(link, directory, entry);
     let isReplacing = false;
@@ -238,7 +241,7 @@ export class RestorePlanner {
       const decision = this.#meetExisting(directory, entry);
       if (decision === 'leave' || decision === 'refuse') {
         if (ours !== undefined) this.#links.leaderEnded(ours, decision === 'leave');
-        return;
+        return undefined;
       }
       isReplacing = decision === 'replace';
     }
@@ -249,17 +252,39 @@ export class RestorePlanner {
     if (this.#run.dryRun) {
       this.#countRestored(entry);
       if (ours !== undefined) this.#links.leaderEnded(ours, true);
-      return;
+      return undefined;
     }
+    const options = { isReplacing, leader: ours };
+    const { objectId } = source;
+    const isAtOnce = this.#desk.hasRoom(directory, entry) && (objectId === '' || isDirect(objectId));
+    if (!isAtOnce) return this.#planSlowly(directory, entry, options);
+    try {
+      this.#planDirect(directory, entry, options);
+    } catch (error) {
+      this.#lose(directory, entry, options, error);
+    }
+    return undefined;
+  }
+
+  /** An entry that finds no room in the window, or whose contents are listed in an object of their own. */
+  async #planSlowly(directory: TargetDirectory, entry: PlannedEntry, options: RowOptions): Promise<void> {
+    const { objectId } = entry.source;
     if (!this.#desk.hasRoom(directory, entry)) await this.#turn();
     try {
-      await this.#planContent(directory, entry, { isReplacing, leader: ours });
+      if (objectId === '' || isDirect(objectId)) this.#planDirect(directory, entry, options);
+      else await this.#planIndirect(directory, entry, objectId, options);
     } catch (error) {
-      if (this.#endsTheRun(error)) throw error;
-      throwIfFull(error, directory.pathOf(name));
-      this.#run.receipt.fail(directory.pathOf(name), errorCode(error) ?? 'UNKNOWN', messageOf(error));
-      if (ours !== undefined) this.#links.leaderEnded(ours, false);
+      this.#lose(directory, entry, options, error);
     }
+  }
+
+  /** An entry that cannot be planned is in the receipt; an error that ends the run is thrown. */
+  #lose(directory: TargetDirectory, entry: PlannedEntry, { leader }: RowOptions, error: unknown): void {
+    if (this.#endsTheRun(error)) throw error;
+    const path = directory.pathOf(entry.name);
+    throwIfFull(error, path);
+    this.#run.receipt.fail(path, errorCode(error) ?? 'UNKNOWN', messageOf(error));
+    if (leader !== undefined) this.#links.leaderEnded(leader, false);
   }
 
   #expect(entry: PlannedEntry, leader: LinkLeader | undefined): void {
@@ -346,28 +371,31 @@ export class RestorePlanner {
     }
   }
 
-  async #planContent(
-    directory: TargetDirectory,
-    entry: PlannedEntry,
-    options: { readonly isReplacing: boolean; readonly leader: LinkLeader | undefined },
-  ): Promise<void> {
-    const { finder, signal } = this.#run;
-    const type = entry.mode & S_IFMT;
+  /** HOT. An entry of at most one content; the window has room. */
+  #planDirect(directory: TargetDirectory, entry: PlannedEntry, options: RowOptions): void {
+    const kind = contentKind(entry);
     const { objectId } = entry.source;
-    if (type !== S_IFREG && type !== S_IFLNK) {
-      this.#desk.addEntry(directory, entry, RowKind.special, undefined, options);
+    if (kind === RowKind.special) {
+      this.#desk.addEntry(directory, entry, kind, undefined, options);
       return;
     }
     if (objectId === '') throw new WindlassError('the entry has no object', { code: 'DIRECTORY_CORRUPT' });
-    const kind = type === S_IFLNK ? RowKind.symlink : RowKind.wholeFile;
-    if (isDirect(objectId)) {
-      const piece = locateDirect(finder, objectId, entry.size);
-      if (kind === RowKind.wholeFile) this.#checkLength(directory, entry, piece.objectLength);
-      if (piece.objectLength === 0 && kind === RowKind.wholeFile) {
-        this.#desk.addEntry(directory, entry, RowKind.emptyFile, undefined, options);
-      } else {
-        this.#desk.addEntry(directory, entry, kind, piece, options);
-      }
+    const piece = locateDirect(this.#run.finder, objectId, entry.size);
+    if (kind === RowKind.wholeFile) this.#checkLength(directory, entry, piece.objectLength);
+    const isEmpty = piece.objectLength === 0 && kind === RowKind.wholeFile;
+    this.#desk.addEntry(directory, entry, isEmpty ? RowKind.emptyFile : kind, isEmpty ? undefined : piece, options);
+  }
+
+  async #planIndirect(
+    directory: TargetDirectory,
+    entry: PlannedEntry,
+    objectId: ObjectId,
+    options: RowOptions,
+  ): Promise<void> {
+    const { finder, signal } = this.#run;
+    const kind = contentKind(entry);
+    if (kind === RowKind.special) {
+      this.#desk.addEntry(directory, entry, kind, undefined, options);
       return;
     }
     const pieces = await locatePieces(finder, objectId, signal);
@@ -397,7 +425,7 @@ export class RestorePlanner {
     directory: TargetDirectory,
     entry: PlannedEntry,
     pieces: readonly LocatedPiece[],
-    options: { readonly isReplacing: boolean; readonly leader: LinkLeader | undefined },
+    options: RowOptions,
   ): Promise<void> {
     const { leader } = options;
     const last = pieces.at(-1);
@@ -449,4 +477,11 @@ export class RestorePlanner {
     if (fatal === undefined) return;
     throw targetFull(fullCode(fatal.code) ?? 'RESTORE_NO_SPACE', fatal.path, fatal.code);
   }
+}
+
+/** How the content of an entry that is no directory is used. */
+function contentKind(entry: PlannedEntry): typeof RowKind.wholeFile | typeof RowKind.symlink | typeof RowKind.special {
+  const type = entry.mode & S_IFMT;
+  if (type === S_IFLNK) return RowKind.symlink;
+  return type === S_IFREG ? RowKind.wholeFile : RowKind.special;
 }

@@ -6,7 +6,7 @@ import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK } from '../posix/
 import { type AttributePolicy, type AttributeWriter, encodeXattrs } from './attributes.ts';
 import type { ContentFinder } from './content-pieces.ts';
 import type { OverwriteRule, WantedEntry } from './existing-entry.ts';
-import type { TemporaryNames } from './entry-name.ts';
+import { encodeName, type TemporaryNames } from './entry-name.ts';
 import type { LaneControl } from './lane.ts';
 import type { ReceiptBuilder } from './receipt.ts';
 import type { DirectoryHandles } from './target-directory.ts';
@@ -40,11 +40,10 @@ export interface PlannedEntry extends WantedEntry {
 }
 
 const SPECIAL_TYPE = { fifo: S_IFIFO, socket: S_IFSOCK, char: S_IFCHR, block: S_IFBLK } as const;
-const utf8 = new TextEncoder();
 
 /** The bytes of an entry's name: the raw ones where the stored name is a stand-in. */
 export function entryName(entry: DirectoryEntry): Uint8Array {
-  return entry.extra?.rawName ?? utf8.encode(entry.name);
+  return entry.extra?.rawName ?? encodeName(entry.name);
 }
 
 /** @param name as {@link entryName} gives it, checked */

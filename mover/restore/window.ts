@@ -4,6 +4,9 @@
 // A row is one thing to make in the target; a piece is one content (or none) that a row needs. Pieces are worked off in
 // the order of pack and offset, a job being a run of them. Strings and attributes lie in the arena.
 
+import type { ContentId } from '../../repo-format/index.ts';
+import { writeContentKey } from '../../repo-format/lane.ts';
+
 /** What a row asks a lane to make. */
 export const RowKind = {
   wholeFile: 0,
@@ -217,8 +220,8 @@ export interface PieceFields {
   readonly compressionId: number;
   readonly encryptionKeyId: number;
   readonly flags: number;
-  /** Binary content key. */
-  readonly key: Uint8Array;
+  /** Of the content. */
+  readonly id: ContentId;
 }
 
 /** Fills a window. Only between the return of a window by all lanes and its next hand-over. */
@@ -292,8 +295,7 @@ export class WindowBuilder {
     w.pieceFlags[at] = piece.flags;
     w.pieceRow[at] = row;
     w.pieceFileOffset[at] = fileOffset;
-    w.header[KEY_BYTES] = piece.key.length;
-    w.pieceKey.set(piece.key, at * MAX_KEY_BYTES);
+    w.header[KEY_BYTES] = writeContentKey(piece.id, w.pieceKey, at * MAX_KEY_BYTES);
   }
 
   /** For rows that need no content. */
@@ -308,8 +310,8 @@ export class WindowBuilder {
     w.pieceFileOffset[at] = 0;
   }
 
-  /** A part of a restored file that shall have the hash of `key`; no pack is read for it. */
-  addCheckPiece(row: number, fileOffset: number, piece: { readonly length: number; readonly key: Uint8Array }): void {
+  /** A part of a restored file that shall have the hash of `id`; no pack is read for it. */
+  addCheckPiece(row: number, fileOffset: number, piece: { readonly length: number; readonly id: ContentId }): void {
     const at = this.pieceCount;
     this.addEmptyPiece(row);
     const w = this.window;
@@ -317,8 +319,7 @@ export class WindowBuilder {
     w.piecePackedBytes[at] = piece.length;
     w.pieceBytes[at] = piece.length;
     w.pieceFileOffset[at] = fileOffset;
-    w.header[KEY_BYTES] = piece.key.length;
-    w.pieceKey.set(piece.key, at * MAX_KEY_BYTES);
+    w.header[KEY_BYTES] = writeContentKey(piece.id, w.pieceKey, at * MAX_KEY_BYTES);
   }
 
   #packNumber(packId: string): number {

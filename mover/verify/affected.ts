@@ -89,11 +89,12 @@ export class DamageReader {
   }
 
   #isContentDamaged(id: ContentId): boolean {
-    return this.#damaged.has(contentName(contentKey(id)));
+    return this.#damaged.has(contentName(id));
   }
 }
 
 /** How a content is called in the set of what is damaged. */
-export function contentName(key: Uint8Array): string {
+export function contentName(id: ContentId): string {
+  const key = contentKey(id);
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('hex');
 }

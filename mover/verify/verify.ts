@@ -217,7 +217,7 @@ class Verification {
       readDirectory: (id) => this.#unlessDamaged(async () => parseDirectory(await this.#read(id)).entries),
       contentsOf: (id) =>
         this.#unlessDamaged(async () =>
-          (await locatePieces(this.#repository, id, this.#signal)).map(({ key }) => contentName(key)),
+          (await locatePieces(this.#repository, id, this.#signal)).map((piece) => contentName(piece.id)),
         ),
     });
     for (const manifest of this.#options.manifests) {
@@ -310,7 +310,7 @@ class Verification {
   }
 
   async #verifyPiece(piece: LocatedPiece, path: string, isRead: boolean): Promise<void> {
-    const id = contentName(piece.key);
+    const id = contentName(piece.id);
     const isNew = this.#contentsSeen.add(id);
     if (isNew) this.#checkPlace(piece, id);
     if (!isRead) return;

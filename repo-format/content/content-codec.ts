@@ -19,18 +19,20 @@ export function contentIv(id: ContentId): Uint8Array {
 /**
  * Opens the stored bytes of `entry`. Throws `CONTENT_CORRUPT`, naming pack, offset and length, when they are not what
  * was stored; never returns other bytes than those.
- * @param into receives the plaintext when it fits and nothing needs decompressing; the result may be a view of it
+ * @param into receives what decrypting gives, when it fits; the result may be a view of it
+ * @param iv {@link contentIv} of the entry's id, where the caller has it
  */
 export function openContent(
   cipher: ContentCipher,
   entry: IndexEntry,
   sealed: Uint8Array,
   into?: Uint8Array,
+  iv?: Uint8Array,
 ): Uint8Array {
   if (entry.encryptionKeyId !== 0) throw contentCorrupt(entry, `unknown encryption key ${entry.encryptionKeyId}`);
   let payload: Uint8Array;
   try {
-    payload = cipher.open(contentIv(entry.id), sealed, entry.compressionId === 0 ? into : undefined);
+    payload = cipher.open(iv ?? contentIv(entry.id), sealed, into);
   } catch (cause) {
     throw contentCorrupt(entry, 'failed authentication', cause);
   }

@@ -1,5 +1,6 @@
 // Index version 1 (repository format §7.1): no compression, names of packs in every row.
 import type { BlobId } from '../blob/storage.ts';
+import type { ContentId } from './content-id.ts';
 import type { IndexEntry } from './entry.ts';
 import { indexCorrupt, readPackName, RowIndex, type ParsedIndex, type RowReader } from './parsed-index.ts';
 
@@ -63,9 +64,10 @@ class RowsV1 implements RowReader {
     return packId;
   }
 
-  value(at: number): Omit<IndexEntry, 'id'> {
+  value(at: number, id: ContentId): IndexEntry {
     const packedLength = this.#view.getUint32(at + 16);
     return {
+      id,
       packId: this.packId(at),
       packOffset: this.#view.getUint32(at + 12) & 0x7fff_ffff,
       packedLength,

@@ -1,5 +1,6 @@
 // Index version 2 (repository format §7.2): shared tables of packs and formats, rows as short as the data allows.
 import type { BlobId } from '../blob/storage.ts';
+import type { ContentId } from './content-id.ts';
 import type { IndexEntry } from './entry.ts';
 import { indexCorrupt, readPackName, RowIndex, type ParsedIndex, type RowReader } from './parsed-index.ts';
 
@@ -91,7 +92,7 @@ class RowsV2 implements RowReader {
     for (let pack = 0; pack < this.#tables.packCount; pack++) yield this.#packName(pack);
   }
 
-  value(at: number): Omit<IndexEntry, 'id'> {
+  value(at: number, id: ContentId): IndexEntry {
     const view = this.#view;
     const { valueSize, formatCount, formatsOffset } = this.#tables;
     const lengthBits = valueSize >= 19 ? view.getUint8(at + 18) : 0;
@@ -99,6 +100,7 @@ class RowsV2 implements RowReader {
     if (format >= formatCount) throw indexCorrupt('a format number is out of range', { format, formatCount });
     const formatAt = formatsOffset + format * V2_FORMAT_SIZE;
     return {
+      id,
       packId: this.packId(at),
       packOffset: view.getUint32(at + 4) & 0x7fff_ffff,
       packedLength: ((lengthBits & 15) << 24) + view.getUint16(at + 11) * 256 + view.getUint8(at + 13),

@@ -2,7 +2,7 @@
 import { WindlassError } from '../../base/errors.ts';
 import { isBlobId } from '../blob/blob-id.ts';
 import type { BlobId } from '../blob/storage.ts';
-import { contentIdFromKey } from './content-id.ts';
+import { type ContentId, contentIdFromKey } from './content-id.ts';
 import type { IndexEntry } from './entry.ts';
 
 /** An index blob, opened but not unpacked. All reads go to `bytes`, which may lie in shared memory. */
@@ -43,8 +43,8 @@ export interface RowReader {
   packId(at: number): BlobId;
   /** The packs of the table that rows refer to; undefined where each row has its own name. */
   packTable?(): IterableIterator<BlobId>;
-  /** Everything but the id. */
-  value(at: number): Omit<IndexEntry, 'id'>;
+  /** HOT. The whole entry, whose id the key before it says. */
+  value(at: number, id: ContentId): IndexEntry;
 }
 
 export interface RowLayout {
@@ -193,7 +193,7 @@ export class RowIndex implements ParsedIndex {
     if (!(entry >= 0 && entry < this.entryCount)) throw new RangeError(`no entry ${entry}`);
     const offset = this.keyOffset(entry);
     if (prefixCode(this.bytes[offset] ?? 0xff) < 0) throw indexCorrupt('a key has no valid prefix', { entry });
-    return { id: contentIdFromKey(this.bytes, offset, this.keySize), ...this.#rows.value(offset + this.keySize) };
+    return this.#rows.value(offset + this.keySize, contentIdFromKey(this.bytes, offset, this.keySize));
   }
 
   *iterate(): IterableIterator<IndexEntry> {

@@ -62,6 +62,12 @@ test('reads every content, with few packs open at a time', async (t) => {
   for (const [id, bytes] of contents) assert.deepEqual(Buffer.from(reader.readContent(id)), bytes, 'after close, too');
 });
 
+test('what was read stays as it is when more is read', async (t) => {
+  const { reader, contents } = await createFixture(t);
+  const all = [...contents].map(([id, bytes]) => ({ bytes, read: reader.readContent(id) }));
+  for (const { bytes, read } of all) assert.deepEqual(Buffer.from(read), bytes);
+});
+
 test('packs are read in place and bounds are held', async (t) => {
   const { reader, contents } = await createFixture(t);
   const [id] = contents.keys();

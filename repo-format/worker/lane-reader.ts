@@ -7,6 +7,7 @@ import { blobPath } from '../blob/filesystem-layout.ts';
 import type { BlobId, LocalLayout } from '../blob/storage.ts';
 import { openContent } from '../content/content-codec.ts';
 import { contentLost, contentNotFound } from '../content/content-errors.ts';
+import { NONCE_BYTES } from '../crypto/direct-crypto.ts';
 import { type CipherSpec, type ContentCipher, createContentCipher } from '../crypto/content-cipher.ts';
 import { contentKey, type ContentId } from '../index/content-id.ts';
 import type { IndexEntry } from '../index/entry.ts';
@@ -21,6 +22,8 @@ export interface LaneReaderData {
 
 /** Pack files kept open. Contents wanted together mostly lie in the same few packs. */
 const OPEN_PACKS = 8;
+/** Most directory objects are smaller. */
+const SCRATCH_BYTES = 64 << 10;
 // As the main thread opens blobs: through no link, and a FIFO in the place of a pack must not hang the lane.
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -33,12 +36,15 @@ interface OpenPackFile {
 export class LaneReader {
   readonly cipher: ContentCipher;
   readonly #layout: LocalLayout;
+  readonly #opensInPlace: boolean;
   #indexSet: IndexSet;
+  #scratch: Uint8Array | undefined;
   /** Least recently used first. */
   readonly #files = new Map<BlobId, OpenPackFile>();
 
   constructor(data: LaneReaderData) {
     this.cipher = createContentCipher(data.cipher);
+    this.#opensInPlace = data.cipher.ecc === undefined;
     this.#layout = data.layout;
     this.#indexSet = IndexSet.fromTransferable(data.index);
   }
@@ -70,15 +76,19 @@ export class LaneReader {
     }
   }
 
-  openContent(entry: IndexEntry, sealed: Uint8Array, into?: Uint8Array): Uint8Array {
-    return openContent(this.cipher, entry, sealed, into);
+  /** As `openContent` of the content layer; `iv` is that of the entry's id, where the caller has it. */
+  openContent(entry: IndexEntry, sealed: Uint8Array, into?: Uint8Array, iv?: Uint8Array): Uint8Array {
+    return openContent(this.cipher, entry, sealed, into, iv);
   }
 
   /** `CONTENT_NOT_FOUND`, `CONTENT_LOST`, `CONTENT_CORRUPT`. */
   readContent(id: ContentId): Uint8Array {
     const entry = this.find(contentKey(id));
     if (entry === undefined) throw contentNotFound(id);
-    return this.openContent(entry, this.#readSealed(entry));
+    const sealed = this.#readSealed(entry);
+    // Compressed bytes are opened where they lie: what is returned is what they decompress to.
+    const isInPlace = this.#opensInPlace && entry.compressionId !== 0;
+    return this.openContent(entry, sealed, isInPlace ? sealed.subarray(NONCE_BYTES) : undefined);
   }
 
   close(): void {
@@ -91,13 +101,20 @@ export class LaneReader {
     try {
       // Before memory is taken for it: the length is only what an index says.
       assertRangeInside(packId, { offset: packOffset, length: packedLength }, this.#open(packId).length);
-      const sealed = new Uint8Array(packedLength);
+      const sealed = this.#roomFor(packedLength);
       this.readPack(packId, packOffset, packedLength, sealed);
       return sealed;
     } catch (error) {
       if (hasCode(error, 'BLOB_NOT_FOUND') || hasCode(error, 'BLOB_INVALID_RANGE')) throw contentLost(entry, error);
       throw error;
     }
+  }
+
+  /** Sealed bytes are gone once they are opened: small ones share memory. */
+  #roomFor(length: number): Uint8Array {
+    if (length > SCRATCH_BYTES) return new Uint8Array(length);
+    this.#scratch ??= new Uint8Array(SCRATCH_BYTES);
+    return this.#scratch.subarray(0, length);
   }
 
   #open(packId: BlobId): OpenPackFile {
