@@ -7,6 +7,7 @@ import { systemClock, type Clock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/logger.ts';
 import { systemRandom } from '../../base/random.ts';
 import {
+  backupStream,
   backupTree,
   restoreSnapshot,
   verifySnapshots,
@@ -93,6 +94,13 @@ export class Engine {
   ): Promise<BackupResult> {
     return this.use((repository) =>
       backupTree(repository, { path: tree, source: ENGINE_SOURCE, ...more }, this.#deps(), this.#signal),
+    );
+  }
+
+  /** As {@link backUp}, of what `input` yields. */
+  backUpStream(name: string, input: AsyncIterable<Uint8Array>): Promise<BackupResult> {
+    return this.use((repository) =>
+      backupStream(repository, { name, source: ENGINE_SOURCE, input }, this.#deps(), this.#signal),
     );
   }
 
