@@ -16,7 +16,8 @@ import {
   readObjectSync,
 } from '../../repo-format/index.ts';
 import { close, errnoName, StatRecord } from '../posix/libc.ts';
-import { DirectoryBackup, LaneStopped, policyOf } from './directory-backup.ts';
+import { DirectoryBackup, LaneStopped } from './directory-backup.ts';
+import { policyOf } from './directory-policy.ts';
 import { factsOf } from './entry-facts.ts';
 import { HintLog, HintTable } from './change-hints.ts';
 import { FileStore } from './file-store.ts';

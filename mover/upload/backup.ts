@@ -30,11 +30,12 @@ import { LanePool } from './lane-pool.ts';
 import type { LaneInit, LaneOptions } from './lane-protocol.ts';
 import { forgetLostPacks } from './lost-packs.ts';
 import { MainSink } from './main-sink.ts';
-import { type BackupProgress, createProgressMemory, sumProgress } from './progress.ts';
+import { type BackupProgress, createProgressMemory, LaneProgress, sumProgress } from './progress.ts';
 import { raceTick } from './race-tick.ts';
 import { SourceHints } from './source-hints.ts';
 import { type OpenRoot, openRoot, partBytes, rootIgnore } from './source-root.ts';
 import { defaultLanes, TreeUpload } from './tree-upload.ts';
+import { keepWholeTree } from './whole-tree.ts';
 
 export type { BackupError, BackupResult, ConsistencyReport } from './backup-report.ts';
 
@@ -197,9 +198,11 @@ class BackupRun {
       });
       const policyTable = this.#policyTable();
       tree = this.#openTree(root, policyTable, hints);
-      pool = this.#startLanes(tree, { policyTable, hints, sessionId });
-      await this.#drive(tree, pool, hints, signal);
-      await this.#collectPacks(pool, hints);
+      if (!this.#keepWhole(tree, policyTable, hints)) {
+        pool = this.#startLanes(tree, { policyTable, hints, sessionId });
+        await this.#drive(tree, pool, hints, signal);
+        await this.#collectPacks(pool, hints);
+      }
       const result = await this.#finish(tree, signal);
       hints.store(result.manifest.rootEntry?.objectId, this.#deps.logger);
       return result;
@@ -239,6 +242,26 @@ class BackupRun {
       },
       new MainSink(this.#repository.contents, this.#repository.format.config),
     );
+  }
+
+  /** True when nothing in the tree has changed, and that was found without lanes. */
+  #keepWhole(tree: TreeUpload, policyTable: PolicyTable, hints: SourceHints): boolean {
+    return tree.keepWhole((job) => {
+      const kept = keepWholeTree(job, {
+        hints: hints.table,
+        policyTable,
+        forceHashPercent: this.#options.forceHashPercent ?? 0,
+        packsAreLost: this.#packsAreLost,
+        indexSet: this.#repository.contents.indexSet,
+        clock: this.#deps.clock,
+      });
+      if (kept === undefined) return undefined;
+      hints.add([kept.hints]);
+      const { summary } = kept.primary;
+      const progress = new LaneProgress(this.#progressMemory, 0);
+      progress.cachedTree(summary.files + summary.symlinks, summary.dirs, summary.size);
+      return kept.result;
+    });
   }
 
   #startLanes(tree: TreeUpload, { policyTable, hints, sessionId }: LaneStart): LanePool {

@@ -1,6 +1,5 @@
 // What a lane does with one directory: list it, decide for each entry whether the previous snapshot's object still serves,
 // store what does not, and write the directory object itself when nothing below it is left to others.
-import { WindlassError } from '../../base/errors.ts';
 import {
   type ChunkSink,
   compressorForFile,
@@ -37,11 +36,12 @@ import {
 import { readXattrs, readXattrsAt } from '../source/xattrs.ts';
 import { attributesOf } from './attributes-of.ts';
 import { directoryFingerprint, directorySeed, type Fingerprint, isRacy } from './change-hints.ts';
-import type { DirectoryPolicy } from './directory-policy.ts';
+import { type DirectoryPolicy, policyOf } from './directory-policy.ts';
 import { isCacheFolder } from './directory-scope.ts';
 import { DirectoryWork } from './directory-work.ts';
 import { factsOf } from './entry-facts.ts';
 import type { FileStore, StoreOutcome } from './file-store.ts';
+import { keptDirectory, mayKeep } from './kept-directory.ts';
 import type {
   DirectoryFailure,
   DirectoryJob,
@@ -116,44 +116,15 @@ export class DirectoryBackup {
   /** The result for a directory of which nothing changed, nor anything below it: its object serves again. */
   unchanged(job: DirectoryJob, primary: PreviousObject, facts: EntryFacts): DirectoryResult {
     const { summary } = primary;
-    const files = summary.files + summary.symlinks;
-    this.#deps.progress.cachedTree(files, summary.dirs, summary.size);
-    return {
-      kind: 'directory',
-      id: job.id,
-      facts,
-      failed: [],
-      failedBelow: [],
-      changedPaths: [],
-      vanishedPathsBelow: [],
-      counts: {
-        directories: summary.dirs,
-        files: summary.files,
-        cachedFiles: files,
-        readFiles: 0,
-        storedFiles: 0,
-        bytes: summary.size,
-        excludedFiles: 0,
-        excludedDirs: 0,
-        excludedBytes: 0,
-        changed: 0,
-        vanished: [],
-        vanishedBelow: 0,
-        rereads: 0,
-      },
-      done: primary,
-      open: undefined,
-    };
+    this.#deps.progress.cachedTree(summary.files + summary.symlinks, summary.dirs, summary.size);
+    return keptDirectory(job, primary, facts);
   }
 
   /** Whether the object of an earlier snapshot may serve for a whole sub-tree, if nothing in it has changed. */
   canKeep(job: DirectoryJob, primary: PreviousObject): boolean {
-    // Nobody looks at what is below it.
-    if (this.#deps.packsAreLost) return false;
-    const { numFailed, numIgnoredErrors, incomplete } = primary.summary;
-    if (numFailed > 0 || numIgnoredErrors !== undefined || incomplete !== undefined) return false;
-    if (job.ignore.length > 0 || job.ownIgnore !== undefined || this.#options.forceHashPercent > 0) return false;
-    return !this.#policyOf(job).ignoreCacheDirs && this.#previous.isStored(primary.objectId as ObjectId);
+    const { forceHashPercent, packsAreLost } = this.#options;
+    const isStored = (id: ObjectId): boolean => this.#previous.isStored(id);
+    return mayKeep(job, primary, { policy: this.#policyOf(job), forceHashPercent, packsAreLost, isStored });
   }
 
   #policyOf(job: DirectoryJob): DirectoryPolicy {
@@ -349,12 +320,6 @@ export class DirectoryBackup {
     work.addFailure(path, errno, call);
     this.#deps.progress.error();
   }
-}
-
-export function policyOf(policies: readonly DirectoryPolicy[], policyNumber: number): DirectoryPolicy {
-  const policy = policies[policyNumber];
-  if (policy === undefined) throw new WindlassError(`no policy number ${policyNumber}`, { code: 'INTERNAL' });
-  return policy;
 }
 
 function withFlags(extra: EntryExtra | undefined, sparse: boolean, changed: boolean): EntryExtra | undefined {

@@ -67,6 +67,12 @@ export class PolicyTable {
   }
 }
 
+export function policyOf(policies: readonly DirectoryPolicy[], policyNumber: number): DirectoryPolicy {
+  const policy = policies[policyNumber];
+  if (policy === undefined) throw new WindlassError(`no policy number ${policyNumber}`, { code: 'INTERNAL' });
+  return policy;
+}
+
 function directoryPolicy(policy: Policy, stored: Policy, options: PolicyTableOptions): DirectoryPolicy {
   const { compression, defaultSplitter } = options;
   const errors = policy.errorHandling ?? {};

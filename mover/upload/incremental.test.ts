@@ -140,6 +140,32 @@ test('hints of an unchanged directory survive runs that did not look into it', a
   assert.deepEqual(await fixture.describe(manifest), describeTree(root));
 });
 
+test('a small tree that has not changed needs no lane, and one that has is noticed', async (t) => {
+  const root = makeTree(t);
+  const fixture = await BackupFixture.create(t, { hints: true });
+  let threads = 0;
+  const count = (): void => {
+    threads++;
+  };
+  process.on('worker', count);
+  t.after(() => process.off('worker', count));
+  await untilSteady();
+  const first = await fixture.backUp(root);
+  assert.ok(threads > 0);
+  threads = 0;
+  for (let run = 0; run < 2; run++) {
+    const { manifest } = await fixture.backUp(root);
+    assert.deepEqual([manifest.stats.nonCachedFiles, manifest.stats.cachedFiles], [0, 5]);
+    assert.deepEqual(manifest.rootEntry, first.manifest.rootEntry);
+  }
+  assert.equal(threads, 0);
+  rewriteInPlace(join(root, 'd/e/f'), 'FFF');
+  const changed = await fixture.backUp(root);
+  assert.ok(threads > 0);
+  assert.equal(changed.manifest.stats.nonCachedFiles, 1);
+  assert.deepEqual(await fixture.describe(changed.manifest), describeTree(root));
+});
+
 test('damaged hints are as good as none', async (t) => {
   const root = makeTree(t);
   const fixture = await BackupFixture.create(t, { hints: true });

@@ -23,6 +23,7 @@ import type { PolicyTable } from './directory-policy.ts';
 import { type FileTask, LateFile } from './late-file.ts';
 import type {
   DirectoryFailure,
+  DirectoryJob,
   DirectoryResult,
   FailedPath,
   FileResult,
@@ -133,6 +134,25 @@ export class TreeUpload {
 
   get hasJobs(): boolean {
     return this.failure === undefined && this.#files.length + this.#directories.length > 0;
+  }
+
+  /**
+   * Before any lane works: asks `keep` for the result of the root, which it answers when the whole tree is as it was. True
+   * when the tree is done by that.
+   */
+  keepWhole(keep: (job: DirectoryJob) => DirectoryResult | undefined): boolean {
+    const [task] = this.#directories;
+    if (task === undefined || task.node !== this.#rootNode) return false;
+    const job = this.#directoryJob(task);
+    if (job?.kind !== 'directory') return false;
+    const result = keep(job);
+    if (result === undefined) {
+      this.#inFlight.delete(job.id);
+      return false;
+    }
+    this.#directories.shift();
+    this.onResult(result);
+    return true;
   }
 
   /** Work for one lane: a large file alone, or some directories from the deepest end. */
