@@ -8,6 +8,7 @@ import type { RandomSource } from '../../base/random.ts';
 import type { BlobId, BlobStorage } from '../blob/storage.ts';
 import { deriveFormatKey } from '../crypto/key-derivation.ts';
 import type { DeriveFormatKey } from '../crypto/key-derivation.ts';
+import { directOpenSsl } from '../crypto/openssl.ts';
 import { NO_RETENTION, parseBlobConfig } from './blob-config.ts';
 import type { BlobConfig } from './blob-config.ts';
 import {
@@ -55,7 +56,10 @@ export async function openFormat(
 ): Promise<OpenFormat> {
   const stored = await readFormatBlobs(storage, signal);
   const { uniqueId, keyAlgo } = stored.formatBlob;
-  const formatKey = await (deps.deriveKey ?? deriveFormatKey)(keyAlgo, password, uniqueId);
+  const deriving = (deps.deriveKey ?? deriveFormatKey)(keyAlgo, password, uniqueId);
+  // That takes 0.17 s on another thread. The library that contents are opened with is loaded and tried meanwhile.
+  directOpenSsl();
+  const formatKey = await deriving;
   signal.throwIfAborted();
   const format = openStored(stored, formatKey);
   requireAdmission(format.config, deps);
