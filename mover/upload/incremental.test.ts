@@ -64,6 +64,32 @@ test('a file is read again when size, time, mode, owner or name differ, and not 
   assert.deepEqual(await fixture.describe(changed.manifest), describeTree(root));
 });
 
+test('a run that reuses entries stores the very objects of one that reads everything', async (t) => {
+  const names = ['a', 'a!', 'a b', 'a"q"', 'a<', 'ab', 'b\\', 'é', '😀', 'z'];
+  const root = tree(
+    Object.fromEntries(
+      names.flatMap((name) => [
+        [name, old(name)],
+        [`d/${name}`, old(name)],
+      ]),
+    ),
+  ).temporary(t);
+  for (const hints of [false, true]) {
+    const fixture = await BackupFixture.create(t, { hints });
+    await untilSteady();
+    await fixture.backUp(root);
+    writeFileSync(join(root, 'ab'), `changed ${hints}`);
+    rmSync(join(root, 'd/a!'), { force: true });
+    writeFileSync(join(root, 'd/aa'), 'new');
+    chmodSync(join(root, 'd/é'), hints ? 0o600 : 0o640);
+    const reused = await fixture.backUp(root);
+    assert.ok(reused.manifest.stats.cachedFiles >= 2 * names.length - 4);
+    const forced = await fixture.backUp(root, { forceHashPercent: 100 });
+    assert.equal(forced.manifest.stats.cachedFiles, 0);
+    assert.equal(reused.manifest.rootEntry?.objectId, forced.manifest.rootEntry?.objectId);
+  }
+});
+
 test('a file that became a symlink or a directory, and the reverse, is stored as what it is', async (t) => {
   const root = makeTree(t);
   const fixture = await BackupFixture.create(t, { hints: true });
