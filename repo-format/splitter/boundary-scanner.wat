@@ -23,6 +23,9 @@
   ;;
   ;; The words C go to a trail that stays in the first-level cache: one loop writes a block of it, a second one tests it.
 
+  ;; Measured and not taken, against 0.51 ns a byte: joining the look-ups of a group apart, so that groups wait less for each
+  ;; other (0.51); loading the four bytes of a group at once (0.57). The number of instructions limits, not their order.
+
   ;; Appends the words of the bytes [p, end) at `trail`; `c` is the last word before them. Whole groups of four.
   (func $extend (param $p i32) (param $end i32) (param $trail i32) (param $c i32) (result i32)
     (loop $group
