@@ -20,7 +20,10 @@ export async function runCli(args: readonly string[], version: string): Promise<
   });
   const runtime: Runtime = {
     environment: process.env,
-    workingDirectory: process.cwd(),
+    // Asked for where a failure is reported: the folder may have been removed.
+    get workingDirectory() {
+      return process.cwd();
+    },
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,

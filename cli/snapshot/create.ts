@@ -18,6 +18,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { snapshotJson } from '../json-shapes.ts';
 import { stateDirectory, withRepository } from '../session.ts';
 import { findSnapshot } from '../snapshot-reference.ts';
+import { standardInput } from '../standard-input.ts';
 import { formatCount, formatDuration, formatRate, formatSize } from '../terminal/format.ts';
 import { createProgressView, type ProgressView } from '../terminal/progress.ts';
 
@@ -65,7 +66,7 @@ export async function createCommand(
         localPath === undefined
           ? await backupStream(
               repository,
-              { ...common, name: options.stdin ?? '', input: context.stdin },
+              { ...common, name: options.stdin ?? '', input: standardInput(context.stdin) },
               deps,
               context.signal,
             )
