@@ -40,8 +40,8 @@ export interface WindowCapacity {
   readonly arenaBytes: number;
 }
 
-// 16,384 pieces of small files are about 64 MiB of packs: enough to read packs in long runs, and 3.3 MiB of plan.
-export const DEFAULT_CAPACITY: WindowCapacity = { rows: 16_384, pieces: 16_384, arenaBytes: 1 << 20 };
+// 8,192 pieces of small files are about 32 MiB of packs: enough to read packs in long runs, and 1.9 MiB of plan.
+export const DEFAULT_CAPACITY: WindowCapacity = { rows: 8192, pieces: 8192, arenaBytes: 768 << 10 };
 
 /** The pack number of pieces without content; sorts last. */
 export const NO_PACK = 0xffff_ffff;
