@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BlobId, BlobMetadata } from '../blob/storage.ts';
-import { sessionIdOfBlob } from '../blob/session-id.ts';
 import { completeSets, firstCompleteSet } from './complete-sets.ts';
 import { epochNumberOf, epochRangeOf, watermarkSecondsOf } from './names.ts';
 import { longestChain } from './range-chain.ts';
@@ -28,15 +27,6 @@ test('watermarks are whole seconds', () => {
   assert.equal(watermarkSecondsOf('xw1795161018'), 1795161018);
   for (const name of ['xw', 'xw1.5', 'xwx', 'xw1_', 'xe1', 'xw 1'])
     assert.equal(watermarkSecondsOf(name), undefined, name);
-});
-
-test("a blob's session is the first part that begins with s", () => {
-  for (const name of ['pdeadbeef', 'pdeadbeef-', 'pdeadbeef-whatever', 'sdeadbeef']) {
-    assert.equal(sessionIdOfBlob(name as BlobId), undefined);
-  }
-  for (const name of ['pdeadbeef-s01', 'sdeadbeef-s01', 'xn0_dead-s01-c1', 'pdead-x-s01-s02']) {
-    assert.equal(sessionIdOfBlob(name as BlobId), 's01');
-  }
 });
 
 test('sets are complete with their last blob, in the order they become so', () => {
