@@ -145,6 +145,16 @@ test('no repository is 10, a wrong password 12, no password 2, and other failure
   assert.equal(await code(windlass, 'snapshot', 'create', join(folder, 'missing')), 1);
 });
 
+test('a source that does not exist is named as such', async (t) => {
+  const { windlass, folder } = place(t);
+  const path = join(folder, 'missing');
+  const { code, stdout, stderr } = await windlass.run(['snapshot', 'create', path, '--json']);
+  assert.equal(code, 1);
+  assert.match(stderr, /^windlass: .*missing does not exist: ENOENT.* \[SOURCE_UNREADABLE\]\n$/);
+  const { error } = JSON.parse(stdout) as { error: object };
+  assert.deepEqual(error, { code: 'SOURCE_UNREADABLE', message: `${path} does not exist`, context: { path } });
+});
+
 test('with --json a failure is one document on standard output and one line on standard error', async (t) => {
   const { windlass } = place(t);
   const result = await windlass.run(['--json', 'snapshot', 'list']);

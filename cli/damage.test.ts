@@ -68,7 +68,7 @@ test('lost packs: verify names the snapshots, of one source when asked', async (
   }
   for (const args of [[], ['latest']]) {
     const one = await windlass.run(['snapshot', 'verify', ...args, '--source', trees[0] ?? '']);
-    assert.match(one.stdout, /^verified 1 snapshots: .*, 1 DAMAGED\n$/);
+    assert.match(one.stdout, /^verified 1 snapshot: .*, 1 DAMAGED\n$/);
     assert.ok(one.stderr.includes(ids[0] ?? '?') && !one.stderr.includes(ids[1] ?? '?'));
   }
 });

@@ -71,12 +71,12 @@ function reportFailure(error: unknown, runtime: Runtime, context: CliContext | u
   if (context.output.wroteDocument) return;
   const code = interrupted ? 'INTERRUPTED' : codeOf(error);
   context.output.document({
-    error: { code, message: messageOf(error), ...contextOf(error) },
+    error: { code, message: messageOf(error), context: contextOf(error) },
   });
 }
 
-function contextOf(error: unknown): { context?: unknown } {
-  return error instanceof Error && 'context' in error ? { context: error.context } : {};
+function contextOf(error: unknown): unknown {
+  return error instanceof Error && 'context' in error ? error.context : {};
 }
 
 function stackOf(error: Error): string {

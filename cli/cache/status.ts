@@ -1,7 +1,7 @@
 // `cache status`.
 import type { CliContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { formatCount, formatSize, table } from '../terminal/format.ts';
+import { countOf, formatSize, table } from '../terminal/format.ts';
 import { listCacheFolders, requireCacheRoot } from './directories.ts';
 
 export async function statusCommand(context: CliContext): Promise<ExitCode> {
@@ -12,7 +12,7 @@ export async function statusCommand(context: CliContext): Promise<ExitCode> {
   const rows = repositories.map(({ uniqueIDHex, files, totalSize }) => [
     `  ${uniqueIDHex}`,
     formatSize(totalSize),
-    `${formatCount(files)} files`,
+    countOf(files, 'file'),
   ]);
   for (const line of table(rows.length === 0 ? [['  (none)']] : rows, [1])) context.output.line(line);
   return EXIT.ok;

@@ -5,7 +5,7 @@ import type { CliContext } from '../context.ts';
 import { codeOf, messageOf, oneLine } from '../error-line.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { withRepository } from '../session.ts';
-import { formatCount, formatSize, table } from '../terminal/format.ts';
+import { countOf, formatCount, formatSize, table } from '../terminal/format.ts';
 
 export interface RepositoryDescription {
   readonly uniqueIDHex: string;
@@ -83,7 +83,7 @@ function statusLines(repository: Repository, description: RepositoryDescription)
     ['Splitter:', config.splitter],
     ['Error correction:', ecc],
     ['Password change:', config.enablePasswordChange ? 'possible' : 'not possible'],
-    ['Stored:', `${formatSize(blobs.totalSize)} in ${formatCount(blobs.count)} blobs`],
+    ['Stored:', `${formatSize(blobs.totalSize)} in ${countOf(blobs.count, 'blob')}`],
     [
       'Snapshots:',
       snapshotsError === undefined

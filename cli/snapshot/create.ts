@@ -1,5 +1,6 @@
 // `snapshot create`: backs up a tree or a stream and says what was kept and what could not be read.
 import { stat } from 'node:fs/promises';
+import { hasCode, WindlassError } from '../../base/errors.ts';
 import {
   backupStream,
   backupTree,
@@ -19,7 +20,7 @@ import { snapshotJson } from '../json-shapes.ts';
 import { stateDirectory, withRepository } from '../session.ts';
 import { findSnapshot } from '../snapshot-reference.ts';
 import { standardInput } from '../standard-input.ts';
-import { formatCount, formatDuration, formatRate, formatSize } from '../terminal/format.ts';
+import { countOf, formatCount, formatDuration, formatRate, formatSize } from '../terminal/format.ts';
 import { createProgressView, type ProgressView } from '../terminal/progress.ts';
 
 export interface CreateOptions {
@@ -53,7 +54,7 @@ export async function createCommand(
   if (path === '' || options.source === '') throw usageError('a path or source is empty');
   const localPath = path === undefined ? undefined : localSourcePath(path, context.workingDirectory);
   // A clear word before the password is asked for and the repository is opened.
-  if (localPath !== undefined) await stat(localPath);
+  if (localPath !== undefined) await requireSource(localPath);
   return withRepository(context, { readOnly: false }, async (repository) => {
     const source = sourceOf(context, localPath, options);
     const view = progressView(context);
@@ -82,6 +83,15 @@ export async function createCommand(
     report(context, result, context.clock.monotonicMs() - startedMs);
     return result.errors.length > 0 ? EXIT.incomplete : EXIT.ok;
   });
+}
+
+async function requireSource(path: string): Promise<void> {
+  try {
+    await stat(path);
+  } catch (cause) {
+    const found = hasCode(cause, 'ENOENT') ? 'does not exist' : 'cannot be read';
+    throw new WindlassError(`${path} ${found}`, { code: 'SOURCE_UNREADABLE', context: { path }, cause });
+  }
 }
 
 /** A stream without `--source` is a source named by where it was made and by its name. */
@@ -167,14 +177,14 @@ function report(context: CliContext, result: BackupResult, elapsedMs: number): v
   const size = summary?.size ?? manifest.rootEntry?.size ?? 0;
   output.line(`snapshot ${manifest.id} of ${oneLine(formatSource(manifest.source))}`);
   // What is unchanged counts symlinks, too.
-  const symlinks = summary === undefined || summary.symlinks === 0 ? '' : `${formatCount(summary.symlinks)} symlinks, `;
+  const symlinks = summary === undefined || summary.symlinks === 0 ? '' : `${countOf(summary.symlinks, 'symlink')}, `;
   output.line(
-    `  ${formatCount(summary?.files ?? 1)} files, ${symlinks}${formatSize(size)} (${formatCount(manifest.stats.cachedFiles)} unchanged), ` +
+    `  ${countOf(summary?.files ?? 1, 'file')}, ${symlinks}${formatSize(size)} (${formatCount(manifest.stats.cachedFiles)} unchanged), ` +
       `${formatSize(bytesHashed)} read, ${formatSize(bytesUploaded)} stored, ${formatDuration(elapsedMs)} (${formatRate(size, elapsedMs)})`,
   );
-  if (resumedPacks > 0) output.line(`  ${formatCount(resumedPacks)} packs of an interrupted run were taken over`);
+  if (resumedPacks > 0) output.line(`  taken over from an interrupted run: ${countOf(resumedPacks, 'pack')}`);
   if (consistency.status !== 'exact') {
-    context.note(`${consistency.changed} files changed while they were read, ${consistency.vanished} vanished:`);
+    context.note(`${countOf(consistency.changed, 'file')} changed while read, ${consistency.vanished} vanished:`);
     for (const path of consistency.paths.slice(0, MAX_PATHS_SHOWN)) context.note(`  ${oneLine(path)}`);
   }
   // Not a remark: it must be seen with --quiet, too.

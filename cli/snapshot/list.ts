@@ -10,7 +10,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { snapshotJson } from '../json-shapes.ts';
 import { withRepository } from '../session.ts';
 import { readableSnapshots } from '../snapshot-reference.ts';
-import { formatCount, formatSize, formatTime, table } from '../terminal/format.ts';
+import { countOf, formatSize, formatTime, table } from '../terminal/format.ts';
 
 export interface ListOptions {
   readonly all?: boolean;
@@ -92,7 +92,7 @@ function printGroup(context: CliContext, group: readonly ListedSnapshot[]): void
     `  ${formatTime(formatTimestampNs(manifest.startTimeNs))}`,
     manifest.id,
     formatSize(manifest.rootEntry?.summary?.size ?? manifest.stats.totalSize),
-    `${formatCount(manifest.rootEntry?.summary?.files ?? manifest.stats.fileCount)} files`,
+    countOf(manifest.rootEntry?.summary?.files ?? manifest.stats.fileCount, 'file'),
     remarks(manifest, reasons),
   ]);
   for (const line of table(rows, [2, 3])) context.output.line(line.trimEnd());
@@ -103,7 +103,7 @@ function remarks(manifest: SnapshotManifest, reasons: readonly string[]): string
   const failed = manifest.rootEntry?.summary?.numFailed ?? 0;
   return [
     manifest.incomplete === undefined ? '' : `incomplete (${manifest.incomplete})`,
-    failed === 0 ? '' : `${failed} errors`,
+    failed === 0 ? '' : countOf(failed, 'error'),
     tags.length === 0 ? '' : `tags: ${tags.join(', ')}`,
     manifest.pins.length === 0 ? '' : `pins: ${manifest.pins.join(', ')}`,
     reasons.length === 0 ? '' : `(${reasons.join(', ')})`,

@@ -7,7 +7,7 @@ import { oneLine } from '../error-line.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { withRepository } from '../session.ts';
 import { findSnapshotPath } from '../snapshot-reference.ts';
-import { formatCount, formatDuration, formatRate, formatSize } from '../terminal/format.ts';
+import { countOf, formatCount, formatDuration, formatRate, formatSize } from '../terminal/format.ts';
 import { createProgressView, type ProgressState } from '../terminal/progress.ts';
 import type { RestoreOptions } from './restore-options.ts';
 
@@ -65,21 +65,21 @@ function report(context: CliContext, receipt: RestoreReceipt): void {
   output.document(receipt);
   const done = receipt.dryRun ? 'would restore' : 'restored';
   const counts = [
-    `${formatCount(restored.files)} files`,
-    `${formatCount(restored.directories)} directories`,
-    `${formatCount(restored.symlinks)} symlinks`,
-    ...(restored.hardLinks === 0 ? [] : [`${formatCount(restored.hardLinks)} hard links`]),
+    countOf(restored.files, 'file'),
+    countOf(restored.directories, 'directory', 'directories'),
+    countOf(restored.symlinks, 'symlink'),
+    ...(restored.hardLinks === 0 ? [] : [countOf(restored.hardLinks, 'hard link')]),
     ...(restored.specials === 0 ? [] : [`${formatCount(restored.specials)} devices, FIFOs and sockets`]),
   ];
   output.line(`${done} ${counts.join(', ')} to ${oneLine(receipt.target)}`);
-  output.line(
-    `  ${formatSize(restored.bytes)} in ${formatDuration(durationMs)} (${formatRate(restored.bytes, durationMs)}), ${formatCount(unchanged.files)} files already as wanted`,
-  );
-  if (kept.count > 0) output.line(`  ${formatCount(kept.count)} entries there already were left alone`);
-  if (deleted.count > 0) output.line(`  ${formatCount(deleted.count)} extra entries deleted`);
+  // Planning moves no bytes: a rate of it would be nonsense.
+  const speed = receipt.dryRun ? '' : ` in ${formatDuration(durationMs)} (${formatRate(restored.bytes, durationMs)})`;
+  output.line(`  ${formatSize(restored.bytes)}${speed}, ${countOf(unchanged.files, 'file')} already as wanted`);
+  if (kept.count > 0) output.line(`  ${countOf(kept.count, 'entry', 'entries')} that were there already left alone`);
+  if (deleted.count > 0) output.line(`  ${countOf(deleted.count, 'extra entry', 'extra entries')} deleted`);
   if (verified !== undefined)
     output.line(
-      `  verified ${formatCount(verified.files)} files, ${formatSize(verified.bytes)}: ${verified.mismatches === 0 ? 'all equal' : `${formatCount(verified.mismatches)} DIFFER`}`,
+      `  verified ${countOf(verified.files, 'file')}, ${formatSize(verified.bytes)}: ${verified.mismatches === 0 ? 'all equal' : `${formatCount(verified.mismatches)} DIFFER`}`,
     );
   for (const { path, code, message } of failed.entries.slice(0, MAX_SHOWN))
     stderr.write(`windlass: ${oneLine(path)}: ${oneLine(message)} [${code}]\n`);
@@ -87,7 +87,7 @@ function report(context: CliContext, receipt: RestoreReceipt): void {
     stderr.write(`windlass: … and ${formatCount(failed.count - MAX_SHOWN)} more (see --receipt)\n`);
   for (const { attribute, errno, count, paths } of attributes) {
     stderr.write(
-      `windlass: ${attribute} did not take on ${formatCount(count)} entries: ${errno}, for example ${oneLine(paths[0] ?? '')}\n`,
+      `windlass: ${attribute} did not take on ${countOf(count, 'entry', 'entries')}: ${errno}, for example ${oneLine(paths[0] ?? '')}\n`,
     );
   }
 }

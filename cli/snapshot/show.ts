@@ -10,7 +10,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { snapshotJson } from '../json-shapes.ts';
 import { withRepository } from '../session.ts';
 import { findSnapshot } from '../snapshot-reference.ts';
-import { formatCount, formatDuration, formatSize, formatTime, table } from '../terminal/format.ts';
+import { countOf, formatCount, formatDuration, formatSize, formatTime, table } from '../terminal/format.ts';
 
 const MAX_ERRORS_SHOWN = 20;
 
@@ -50,7 +50,7 @@ function showLines(
       ['Size:', formatSize(summary?.size ?? stats.totalSize)],
       [
         'Entries:',
-        `${formatCount(summary?.files ?? stats.fileCount)} files, ${formatCount(summary?.dirs ?? stats.dirCount)} directories, ${formatCount(summary?.symlinks ?? 0)} symlinks`,
+        `${countOf(summary?.files ?? stats.fileCount, 'file')}, ${countOf(summary?.dirs ?? stats.dirCount, 'directory', 'directories')}, ${countOf(summary?.symlinks ?? 0, 'symlink')}`,
       ],
       ['Unchanged files:', formatCount(stats.cachedFiles)],
       [

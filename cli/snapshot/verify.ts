@@ -7,7 +7,7 @@ import { oneLine } from '../error-line.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { withRepository } from '../session.ts';
 import { findSnapshot, readableSnapshots } from '../snapshot-reference.ts';
-import { formatCount, formatDuration, formatSize } from '../terminal/format.ts';
+import { countOf, formatCount, formatDuration, formatSize } from '../terminal/format.ts';
 import { createProgressView } from '../terminal/progress.ts';
 
 export interface VerifyOptions {
@@ -58,7 +58,7 @@ function print(context: CliContext, report: VerifyReport, elapsedMs: number): vo
   context.output.document(report);
   const { snapshots, directories, files, bytes, failures, failureCount, affected } = report;
   context.output.line(
-    `verified ${formatCount(snapshots)} snapshots: ${formatCount(directories)} directories, ${formatCount(files)} files, ${formatSize(bytes)} read in ${formatDuration(elapsedMs)}${failureCount === 0 ? '' : `, ${formatCount(failureCount)} DAMAGED`}`,
+    `verified ${countOf(snapshots, 'snapshot')}: ${countOf(directories, 'directory', 'directories')}, ${countOf(files, 'file')}, ${formatSize(bytes)} read in ${formatDuration(elapsedMs)}${failureCount === 0 ? '' : `, ${formatCount(failureCount)} DAMAGED`}`,
   );
   for (const { snapshotId, path, message, code } of failures.slice(0, MAX_SHOWN))
     context.stderr.write(`windlass: ${snapshotId}/${oneLine(path)}: ${oneLine(message)} [${code}]\n`);

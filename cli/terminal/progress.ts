@@ -1,6 +1,6 @@
 // Progress on standard error: one live line on a terminal, a plain line every few seconds elsewhere, nothing with --json or --quiet.
 import type { Clock } from '../../base/clock.ts';
-import { formatCount, formatDuration, formatRate, formatSize } from './format.ts';
+import { countOf, formatDuration, formatRate, formatSize } from './format.ts';
 
 export interface ProgressState {
   readonly files: number;
@@ -63,11 +63,11 @@ export function createProgressView(
 export function progressText(verb: string, state: ProgressState, elapsedMs: number): string {
   const { files, processedBytes, skippedBytes, uploadedBytes, errors, expectedBytes } = state;
   const doneBytes = processedBytes + (skippedBytes ?? 0);
-  const parts = [`${verb} ${formatCount(files)} files`, formatSize(processedBytes)];
+  const parts = [`${verb} ${countOf(files, 'file')}`, formatSize(processedBytes)];
   if (skippedBytes !== undefined && skippedBytes > 0) parts.push(`${formatSize(skippedBytes)} unchanged`);
   if (uploadedBytes !== undefined) parts.push(`${formatSize(uploadedBytes)} uploaded`);
   parts.push(formatRate(processedBytes, elapsedMs));
-  if (errors > 0) parts.push(`${formatCount(errors)} errors`);
+  if (errors > 0) parts.push(countOf(errors, 'error'));
   const eta = remainingMs(doneBytes, expectedBytes, elapsedMs);
   if (eta !== undefined)
     parts.push(`${Math.floor((doneBytes / (expectedBytes ?? 1)) * 100)} %, ${formatDuration(eta)} left`);

@@ -4,7 +4,16 @@ import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import type { ReadStream } from 'node:tty';
-import { formatCount, formatDuration, formatMode, formatRate, formatSize, formatTime, table } from './format.ts';
+import {
+  countOf,
+  formatCount,
+  formatDuration,
+  formatMode,
+  formatRate,
+  formatSize,
+  formatTime,
+  table,
+} from './format.ts';
 import { createOutput } from './output.ts';
 import { createProgressView, progressText } from './progress.ts';
 import { promptPassword } from './prompt.ts';
@@ -19,6 +28,10 @@ test('numbers are written for people', () => {
     '1024 PiB',
   ]);
   assert.equal(formatCount(1_234_567), '1,234,567');
+  assert.deepEqual(
+    [countOf(0, 'file'), countOf(1, 'file'), countOf(1200, 'file'), countOf(2, 'entry', 'entries')],
+    ['0 files', '1 file', '1,200 files', '2 entries'],
+  );
   assert.deepEqual([50, 12_340, 125_000, 7_260_000].map(formatDuration), [
     '0.05 s',
     '12.3 s',
@@ -93,7 +106,7 @@ test('progress names files, bytes, rate, share and time left', () => {
   };
   assert.equal(
     progressText('backing up:', state, 2000),
-    'backing up: 1,200 files, 1.0 MiB, 1.0 MiB unchanged, 512 KiB uploaded, 512 KiB/s, 1 errors, 50 %, 2.00 s left',
+    'backing up: 1,200 files, 1.0 MiB, 1.0 MiB unchanged, 512 KiB uploaded, 512 KiB/s, 1 error, 50 %, 2.00 s left',
   );
 });
 
@@ -111,7 +124,7 @@ test('progress is one live line on a terminal, a line every few seconds elsewher
   assert.ok(live.endsWith('\r\u001b[K') && !live.includes('\n'));
   for (const line of live.split('\r\u001b[K')) assert.ok(line.length < 40);
   const widthUnknown = await shown(true, true, 0);
-  assert.match(widthUnknown, /v: 1 files, 10\.\d KiB, [^,]+\/s/, 'a terminal that does not tell its width');
+  assert.match(widthUnknown, /v: 1 file, 10\.\d KiB, [^,]+\/s/, 'a terminal that does not tell its width');
   assert.equal(await shown(true, false), '');
 });
 

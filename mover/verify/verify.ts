@@ -86,7 +86,7 @@ export async function verifySnapshots(
   const startMs = deps.clock.monotonicMs();
   const verification = new Verification(repository, options, deps, signal);
   await verification.run();
-  return verification.report(deps.clock.monotonicMs() - startMs);
+  return verification.report(Math.round(deps.clock.monotonicMs() - startMs));
 }
 
 interface PendingDirectory {

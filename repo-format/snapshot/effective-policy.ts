@@ -108,7 +108,11 @@ export function policyTargets(source: SnapshotSource): SnapshotSource[] {
     if (parent === path) break;
     path = parent;
   }
-  targets.push({ ...source, path: '' }, { host: source.host, userName: '', path: '' }, GLOBAL_POLICY_TARGET);
+  for (const wider of [{ ...source, path: '' }, { host: source.host, userName: '', path: '' }, GLOBAL_POLICY_TARGET]) {
+    // A user, a host or everything is its own source: named once.
+    const last = targets.at(-1);
+    if (last === undefined || !isSameTarget(last, wider)) targets.push(wider);
+  }
   return targets;
 }
 

@@ -85,6 +85,12 @@ test('policies that kopia could not read are POLICY_INVALID', () => {
 test('policies apply from the path itself up to everything', () => {
   const targets = policyTargets(SOURCE).map(formatSource);
   assert.deepEqual(targets, ['user@host:/a/b', 'user@host:/a', 'user@host:/', 'user@host', '@host', '(global)']);
+  const narrow = [{ ...SOURCE, path: '' }, { host: 'host', userName: '', path: '' }, GLOBAL_POLICY_TARGET];
+  assert.deepEqual(
+    narrow.map((target) => policyTargets(target).map(formatSource)),
+    [['user@host', '@host', '(global)'], ['@host', '(global)'], ['(global)']],
+    'each target once',
+  );
   const windows = policyTargets({ ...SOURCE, path: 'C:\\a\\b' }).map(({ path }) => path);
   assert.deepEqual(windows.slice(0, 3), ['C:\\a\\b', 'C:\\a', 'C:\\']);
   const velero = policyTargets({ ...SOURCE, path: 'snapshot-pod-volume/kopia/ns' }).map(({ path }) => path);
