@@ -50,7 +50,7 @@ export function createBlake3Hash(secret: Uint8Array): DigestEngine {
   const key =
     secret.length >= BLAKE3_KEY_BYTES
       ? Buffer.from(secret.subarray(0, BLAKE3_KEY_BYTES))
-      : Blake3Hasher.deriveKey(BLAKE3_KEY_CONTEXT, Uint8Array.from(secret));
+      : Blake3Hasher.deriveKey(BLAKE3_KEY_CONTEXT, Buffer.from(secret));
   if (key.length !== BLAKE3_KEY_BYTES) throw new WindlassError('a BLAKE3 key has 32 bytes', { code: 'INTERNAL' });
   const hasher = Blake3Hasher.newKeyed(key);
   // A reset hasher keeps its key: one object serves all contents.
