@@ -1,0 +1,295 @@
+// A proxy on loopback between us and a store: adds latency, bounds the rate, counts what passes, and fails as planned. It
+// speaks HTTP/1.1 without TLS and forwards heads as they are, signatures and `Host` included.
+import { once } from 'node:events';
+import {
+  Agent,
+  createServer,
+  request as httpRequest,
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Fault, type FaultPlan, FaultPlans, type ProxiedRequest, type Verb, verbOf } from './proxy-faults.ts';
+
+export interface FaultProxyOptions {
+  /** Of the store: `http://127.0.0.1:7070`. */
+  readonly target: string;
+  readonly port?: number;
+  /** One turn there and back: once a request, once more for a new connection, once more where the client asks whether to go on. */
+  readonly latencyMs?: number;
+  /** Bytes a second of all bodies together, each way. */
+  readonly bytesPerSecond?: number;
+}
+
+export interface ProxyStats {
+  readonly requests: Record<Verb, number>;
+  bytesUp: number;
+  bytesDown: number;
+}
+
+type BodyFault = Extract<Fault, { readonly atByte: number }>;
+
+const newStats = (): ProxyStats => ({
+  requests: { get: 0, head: 0, put: 0, list: 0, delete: 0, other: 0 },
+  bytesUp: 0,
+  bytesDown: 0,
+});
+
+export class FaultProxy {
+  latencyMs: number;
+  stats = newStats();
+  readonly #target: URL;
+  readonly #plans = new FaultPlans();
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: Infinity });
+  readonly #known = new WeakSet<Socket>();
+  readonly #sockets = new Set<Socket>();
+  readonly #server: Server;
+  readonly #paces: { readonly up: Pace; readonly down: Pace };
+
+  private constructor(options: FaultProxyOptions) {
+    this.#target = new URL(options.target);
+    this.latencyMs = options.latencyMs ?? 0;
+    this.#paces = { up: new Pace(options.bytesPerSecond), down: new Pace(options.bytesPerSecond) };
+    // A server's own limits would be faults that nobody planned.
+    this.#server = createServer({ requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 600_000, noDelay: true });
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on('error', () => socket.destroy());
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
+    const serve = (asksFirst: boolean) => (request: IncomingMessage, response: ServerResponse) =>
+      void this.#serve(request, response, asksFirst).catch(() => request.socket.destroy());
+    this.#server.on('request', serve(false));
+    this.#server.on('checkContinue', serve(true));
+  }
+
+  static async start(options: FaultProxyOptions): Promise<FaultProxy> {
+    const proxy = new FaultProxy(options);
+    proxy.#server.listen(options.port ?? 0, '127.0.0.1');
+    await once(proxy.#server, 'listening');
+    return proxy;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`; // it listens on TCP
+  }
+
+  plan(...plans: readonly FaultPlan[]): void {
+    for (const plan of plans) this.#plans.add(plan);
+  }
+
+  clear(): number[] {
+    return this.#plans.clear();
+  }
+
+  /** Faults that were planned and not met. */
+  unmet(): string[] {
+    return this.#plans.unmet();
+  }
+
+  resetStats(): void {
+    this.stats = newStats();
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#agent.destroy();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse, asksFirst: boolean): Promise<void> {
+    const { method = 'GET', url = '/', headers, socket } = request;
+    const proxied: ProxiedRequest = { method, path: url, verb: verbOf(method, url), headers };
+    this.stats.requests[proxied.verb]++;
+    const fault = this.#plans.take(proxied);
+    if (fault?.kind === 'refuse') return void socket.resetAndDestroy();
+    await this.#wait(socket);
+    if (fault?.kind === 'answer') return answerInstead(proxied, fault, request, response);
+    if (asksFirst) {
+      response.writeContinue();
+      await this.#wait(socket);
+    }
+    await this.#forward(request, response, fault);
+  }
+
+  async #forward(request: IncomingMessage, response: ServerResponse, fault: Fault | undefined): Promise<void> {
+    const { socket } = request;
+    const upstream = this.#ask(request);
+    upstream.on('error', () => socket.destroy());
+    // The client may leave before the store has answered.
+    response.on('close', () => upstream.destroy());
+    const answered = once(upstream, 'response') as Promise<[IncomingMessage]>;
+    const countUp = (bytes: number): void => void (this.stats.bytesUp += bytes);
+    const up = new BodyMove(request, upstream, socket, this.#paces.up, bodyFault(fault, 'request'), countUp);
+    // A store may answer before it has read everything.
+    void up.run().catch(() => socket.destroy());
+    const [answer] = await answered;
+    if (fault?.kind === 'lose-answer') {
+      await drained(answer);
+      return void socket.resetAndDestroy();
+    }
+    response.writeHead(answer.statusCode ?? 502, changedHeaders(answer.headers, fault));
+    const countDown = (bytes: number): void => void (this.stats.bytesDown += bytes);
+    await new BodyMove(answer, response, socket, this.#paces.down, bodyFault(fault, 'response'), countDown).run();
+  }
+
+  async #wait(socket: Socket): Promise<void> {
+    if (this.latencyMs === 0) return;
+    const turns = this.#known.has(socket) ? 1 : 2;
+    this.#known.add(socket);
+    await delay(this.latencyMs * turns);
+  }
+
+  #ask(request: IncomingMessage): ClientRequest {
+    const { expect: _expect, connection: _connection, ...headers } = request.headers;
+    const { hostname, port } = this.#target;
+    return httpRequest({ agent: this.#agent, hostname, port, method: request.method, path: request.url, headers });
+  }
+}
+
+/** The rate that all bodies of one direction share. */
+class Pace {
+  readonly #bytesPerSecond: number | undefined;
+  #freeAtMs = 0;
+
+  constructor(bytesPerSecond: number | undefined) {
+    this.#bytesPerSecond = bytesPerSecond;
+  }
+
+  get isBounded(): boolean {
+    return this.#bytesPerSecond !== undefined;
+  }
+
+  async pass(bytes: number): Promise<void> {
+    if (this.#bytesPerSecond === undefined) return;
+    const nowMs = performance.now();
+    this.#freeAtMs = Math.max(this.#freeAtMs, nowMs) + (bytes / this.#bytesPerSecond) * 1000;
+    const waitMs = this.#freeAtMs - nowMs;
+    if (waitMs > 1) await delay(waitMs);
+  }
+}
+
+/** Moves one body until its end or its fault. */
+class BodyMove {
+  readonly #from: Readable;
+  readonly #to: Writable;
+  readonly #client: Socket;
+  readonly #pace: Pace;
+  readonly #fault: BodyFault | undefined;
+  readonly #count: (bytes: number) => void;
+  #at = 0;
+
+  constructor(
+    from: Readable,
+    to: Writable,
+    client: Socket,
+    pace: Pace,
+    fault: BodyFault | undefined,
+    count: (bytes: number) => void,
+  ) {
+    this.#from = from;
+    this.#to = to;
+    this.#client = client;
+    this.#pace = pace;
+    this.#fault = fault;
+    this.#count = count;
+  }
+
+  async run(): Promise<void> {
+    if (this.#fault === undefined && !this.#pace.isBounded) {
+      // The way that costs least: the proxy must not be what is measured.
+      this.#from.on('data', (chunk: Buffer) => this.#count(chunk.length));
+      this.#from.on('error', () => this.#client.destroy());
+      this.#from.pipe(this.#to);
+      return;
+    }
+    for await (const chunk of this.#from as AsyncIterable<Buffer>) {
+      const strikesAt = (this.#fault?.atByte ?? Infinity) - this.#at;
+      this.#at += chunk.length;
+      const isStruck = strikesAt >= 0 && strikesAt < chunk.length;
+      if (isStruck && (await this.#strike(chunk, strikesAt))) return;
+      if (!isStruck) await this.#put(chunk);
+      if (this.#to.destroyed) return;
+    }
+    this.#to.end();
+  }
+
+  async #put(bytes: Buffer): Promise<void> {
+    this.#count(bytes.length);
+    await this.#pace.pass(bytes.length);
+    if (!this.#to.write(bytes)) await drainOrEnd(this.#to);
+  }
+
+  /** True when nothing of the body follows. */
+  async #strike(chunk: Buffer, at: number): Promise<boolean> {
+    const kind = this.#fault?.kind;
+    if (kind === 'corrupt-response') {
+      const changed = Buffer.from(chunk);
+      changed[at] = (changed[at] ?? 0) ^ 0xff;
+      await this.#put(changed);
+      return false;
+    }
+    if (at > 0) {
+      await this.#put(chunk.subarray(0, at));
+      // Until it is on its way: a reset would take what still waits.
+      await delay(20);
+    }
+    if (kind === 'short-response') this.#to.end();
+    else if (kind === 'cut-response') this.#client.end();
+    else if (kind === 'reset-response' || kind === 'reset-request') this.#client.resetAndDestroy();
+    else await once(this.#client, 'close'); // a stall lasts until the client goes
+    this.#from.resume().destroy();
+    return true;
+  }
+}
+
+/** Takes the body first: a client that is still sending would see a reset in place of the answer. */
+async function answerInstead(
+  proxied: ProxiedRequest,
+  fault: Extract<Fault, { readonly kind: 'answer' }>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (request.headers.expect === undefined) await drained(request);
+  const { status, headers = {}, body = '' } = typeof fault.answer === 'function' ? fault.answer(proxied) : fault.answer;
+  response.writeHead(status, { ...headers, 'content-length': String(Buffer.byteLength(body)) });
+  response.end(proxied.method === 'HEAD' ? undefined : body);
+}
+
+function drainOrEnd(to: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const go = (): void => {
+      to.off('drain', go).off('close', go);
+      resolve();
+    };
+    to.on('drain', go).on('close', go);
+  });
+}
+
+async function drained(stream: Readable): Promise<void> {
+  if (stream.readableEnded) return;
+  stream.resume();
+  await once(stream, 'end');
+}
+
+function bodyFault(fault: Fault | undefined, side: 'request' | 'response'): BodyFault | undefined {
+  return fault !== undefined && 'atByte' in fault && fault.kind.endsWith(side) ? fault : undefined;
+}
+
+function changedHeaders(headers: IncomingHttpHeaders, fault: Fault | undefined): OutgoingHttpHeaders {
+  const { connection: _connection, 'keep-alive': _keepAlive, ...kept } = headers;
+  if (fault?.kind === 'headers') {
+    const changed = { ...kept, ...fault.headers };
+    return Object.fromEntries(Object.entries(changed).filter(([, value]) => value !== undefined));
+  }
+  const length = kept['content-length'];
+  if (fault?.kind !== 'short-response' || length === undefined) return kept;
+  return { ...kept, 'content-length': String(Math.min(fault.atByte, Number(length))) };
+}
