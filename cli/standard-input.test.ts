@@ -37,6 +37,18 @@ test('standard input that cannot be read is no empty backup', async (t) => {
   assert.deepEqual(await windlass.json('snapshot', 'list'), []);
 });
 
+test('closed standard input is no empty backup', async (t) => {
+  const { windlass } = await repository(t);
+  const command = windlass.argv(['-q', 'snapshot', 'create', '--stdin', 'stream']);
+  const result = spawnSync('sh', ['-c', 'exec "$@" <&-', 'sh', ...command], {
+    env: { PATH: process.env['PATH'] ?? '', ...windlass.env() },
+    encoding: 'utf8',
+  });
+  assert.equal(result.status, 1);
+  assert.match(result.stderr, /^windlass: EBADF: .*\[EBADF\]\n$/);
+  assert.deepEqual(await windlass.json('snapshot', 'list'), []);
+});
+
 test('a file at standard input is read from where the reader before stopped', async (t) => {
   const { folder, windlass } = await repository(t);
   writeFileSync(join(folder, 'file'), 'header\nbody\n');

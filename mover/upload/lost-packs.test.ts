@@ -1,6 +1,6 @@
 // A repository that has lost packs: the next backup of the same data makes old and new snapshots whole again.
 import assert from 'node:assert/strict';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
@@ -47,6 +47,20 @@ async function damaged(t: TestContext, fixture: BackupFixture, manifests: Snapsh
   const deps = { clock: systemClock, random: systemRandom };
   const report = await verifySnapshots(reader.repository, { manifests, parallel: 1 }, deps, t.signal);
   return report.failures.map(({ path, code }) => `${path} ${code}`);
+}
+
+for (const length of [0, 100_000]) {
+  test(`a pack cut to ${length} bytes: the next backup stores again what was in its rest`, async (t) => {
+    const root = makeTree(t);
+    let fixture = await BackupFixture.create(t, { format: { maxPackSizeBytes: 10 << 20 } });
+    const first = await fixture.backUp(root);
+    for (const path of packs(fixture, 'p')) truncateSync(path, length);
+    fixture = await reopen(t, fixture);
+    const second = await fixture.backUp(root);
+    assert.ok(second.newContents > 0);
+    await fixture.repository.close();
+    assert.deepEqual(await damaged(t, fixture, [first.manifest, second.manifest]), []);
+  });
 }
 
 for (const which of ['all', 'the first', 'the last'] as const) {

@@ -1,7 +1,7 @@
 // Walks a sharded folder for blobs (repository format §1.3). The name of a blob is its folders' names and its file's
 // name joined; folders that cannot hold a wanted name are not entered. Links, odd files and invalid names are not blobs.
 import type { Dirent } from 'node:fs';
-import { lstat, opendir, readdir } from 'node:fs/promises';
+import { lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasCode } from '../../base/errors.ts';
 import { assertBlobPrefix, isBlobId } from './blob-id.ts';
@@ -64,51 +64,6 @@ async function blobOf(entry: Dirent, path: string, name: string, prefix: string)
     return { id, length: status.size, timestampMs: Math.floor(status.mtimeMs) };
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined; // deleted since it was read
-    throw error;
-  }
-}
-
-/**
- * The names alone, which cost no look at each file: many folders at a time, all names of a folder in memory at once. What
- * has a blob's name counts as one although it may be anything.
- */
-export async function listBlobNames(
-  rootPath: string,
-  prefix: string,
-  onName: (id: BlobId) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  assertBlobPrefix(prefix);
-  let level = [{ path: rootPath, nameSoFar: '' }];
-  for (let depth = 0; level.length > 0 && depth <= MAX_DEPTH; depth++) {
-    const next: typeof level = [];
-    const queue = level.values();
-    const reader = async (): Promise<void> => {
-      for (const { path, nameSoFar } of queue) {
-        signal.throwIfAborted();
-        for (const entry of await namesIn(path, depth)) {
-          const name = nameSoFar + entry.name;
-          if (entry.isDirectory()) {
-            if (name.startsWith(prefix) || prefix.startsWith(name))
-              next.push({ path: `${path}/${entry.name}`, nameSoFar: name });
-            continue;
-          }
-          const id = name.slice(0, -BLOB_FILE_SUFFIX.length);
-          if (name.endsWith(BLOB_FILE_SUFFIX) && id.startsWith(prefix) && isBlobId(id)) onName(id);
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: PARALLEL_FOLDERS }, reader));
-    level = next;
-  }
-}
-
-async function namesIn(path: string, depth: number): Promise<Dirent[]> {
-  try {
-    return await readdir(path, { withFileTypes: true });
-  } catch (error) {
-    // A shard folder may vanish during the walk; the root may not.
-    if (depth > 0 && hasCode(error, 'ENOENT')) return [];
     throw error;
   }
 }

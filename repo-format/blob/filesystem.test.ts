@@ -7,7 +7,6 @@ import { systemRandom } from '../../base/random.ts';
 import { blobStorageSuite } from '../../test/harness/blob-storage-suite.ts';
 import { scratchFolder } from '../../test/harness/scratch.ts';
 import { openFilesystemStorage, type FilesystemStorageOptions } from './filesystem.ts';
-import { listBlobNames } from './filesystem-list.ts';
 import type { BlobId, BlobStorage } from './storage.ts';
 
 const signal = new AbortController().signal;
@@ -136,29 +135,6 @@ test('a shard folder that was tidied away is made again', async (t) => {
   await rm(join(path, 'p'), { recursive: true });
   await storage.putBlob(PACK, BYTES, signal);
   assert.deepEqual(await storage.getBlob(PACK, undefined, signal), BYTES);
-});
-
-test('names alone are those of a list, whatever the layout', async (t) => {
-  for (const shards of ['[]', '[1,3]', '[3,3]', '[2,2,2]']) {
-    const path = scratchFolder(t);
-    await writeFile(join(path, '.shards'), `{"default":${shards},"maxNonShardedLength":20}`);
-    const storage = await open(path);
-    const packs = ['pb44', 'pb45', 'pc', 'q0'].map((start) => start + PACK.slice(4));
-    for (const id of [...packs, 'xe11', 'kopia.repository']) await storage.putBlob(id as BlobId, BYTES, signal);
-    await writeFile(join(path, 'pfile.tmp.0011223344556677'), '');
-    for (const prefix of ['', 'p', 'pb4', 'q', 'kopia', 'z']) {
-      const listed: string[] = [];
-      await listBlobNames(path, prefix, (id) => listed.push(id), signal);
-      const blobs: string[] = [];
-      for await (const blob of storage.listBlobs(prefix, signal)) blobs.push(blob.id);
-      assert.deepEqual(listed.sort(), blobs.sort(), `${shards} ${prefix}`);
-    }
-  }
-  const gone = join(scratchFolder(t), 'gone');
-  await assert.rejects(
-    listBlobNames(gone, '', () => undefined, signal),
-    { code: 'ENOENT' },
-  );
 });
 
 test('temporary, foreign and odd files are no blobs, and symbolic links are not followed', async (t) => {

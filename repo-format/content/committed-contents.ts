@@ -12,7 +12,7 @@ import type { IndexSet, LoadedIndex } from '../index/index-set.ts';
 import { parseIndex } from '../index/parse-index.ts';
 import { openContent } from './content-codec.ts';
 import { contentLost, contentNotFound } from './content-errors.ts';
-import { findMissingPacks, hideContents, type ListNames, type LostContents, NOTHING_LOST } from './lost-contents.ts';
+import { findDamagedPacks, hideContents, type LostContents, NOTHING_LOST, type PackLengths } from './lost-contents.ts';
 
 /** Kopia's own limit on the age of an index that is read from or deduplicated against. */
 export const INDEX_REFRESH_MS = 15 * 60 * 1000;
@@ -33,7 +33,7 @@ export class CommittedContents {
   readonly #deps: CommittedContentsDeps;
   #loaded: LoadedIndexSet;
   #own: OwnIndex[] = [];
-  /** Rows that hide contents whose packs are gone. */
+  /** Rows that hide contents that are gone. */
   #tombstones: readonly LoadedIndex[] = [];
   #loadsStarted = 0;
   #installedLoad = 0;
@@ -83,16 +83,16 @@ export class CommittedContents {
   }
 
   /**
-   * Makes contents whose packs are gone count as not stored, for as long as this object lives; they stay to be found, as
+   * Makes contents whose packs are gone or too short count as not stored, for as long as this object lives; they stay to be found, as
    * deleted ones. Manifests are counted only.
    */
-  async hideLost(listNames: ListNames, signal: AbortSignal): Promise<LostContents> {
-    const first = await findMissingPacks(this.indexSet, listNames, signal);
+  async hideLost(lengthsOf: PackLengths, signal: AbortSignal): Promise<LostContents> {
+    const first = await findDamagedPacks(this.indexSet, lengthsOf, signal);
     if (hideContents(this.indexSet, first).lost.packs === 0) return NOTHING_LOST;
     // Maintenance may have moved contents and deleted their old packs since the indexes were loaded.
     await this.refresh(signal);
-    const missing = await findMissingPacks(this.indexSet, listNames, signal);
-    const { lost, tombstones } = hideContents(this.indexSet, missing);
+    const damaged = await findDamagedPacks(this.indexSet, lengthsOf, signal);
+    const { lost, tombstones } = hideContents(this.indexSet, damaged);
     if (tombstones.length === 0) return lost;
     const indexSet = this.indexSet.with(tombstones);
     this.#tombstones = [...this.#tombstones, ...indexSet.indexes.slice(-tombstones.length)];

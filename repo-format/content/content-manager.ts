@@ -19,7 +19,7 @@ import type { IndexSet } from '../index/index-set.ts';
 import { CommittedContents } from './committed-contents.ts';
 import { ContentWriter, type ContentWriterSpec } from './content-writer.ts';
 import type { StagedPack } from './growing-pack.ts';
-import { type LostContents, namesLister } from './lost-contents.ts';
+import { type LostContents, packLengths } from './lost-contents.ts';
 import { type ManifestContents, manifestContents } from './manifest-contents.ts';
 import { NewContents } from './new-contents.ts';
 import { PackStore } from './pack-store.ts';
@@ -175,11 +175,11 @@ export class ContentManager {
   }
 
   /**
-   * Looks for packs that are gone although an index names them, and makes their contents count as not stored, so that
+   * Looks for packs that are gone or too short although an index names them, and makes their contents count as not stored, so that
    * writing them stores them again. To be asked before lanes get what is known.
    */
   hideLostContents(signal: AbortSignal): Promise<LostContents> {
-    return this.#committed.hideLost(namesLister(this.#deps.storage), signal);
+    return this.#committed.hideLost(packLengths(this.#deps.storage), signal);
   }
 
   /**

@@ -6,7 +6,7 @@ import type { IndexEntry } from '../index/entry.ts';
 import { IndexBuilder } from '../index/index-builder.ts';
 import { DELETED, IndexSet, LIVE, type LoadedIndex, NO_WATERMARK } from '../index/index-set.ts';
 import { parseIndex } from '../index/parse-index.ts';
-import { findMissingPacks, hideContents, type ListNames } from './lost-contents.ts';
+import { findDamagedPacks, hideContents, type PackLengths } from './lost-contents.ts';
 
 const { signal } = new AbortController();
 const id = (letter: string, number: number): ContentId =>
@@ -39,38 +39,57 @@ function indexSet(version: 1 | 2, ...blobs: (readonly IndexEntry[])[]): IndexSet
   return new IndexSet(indexes, NO_WATERMARK);
 }
 
-const listOf = (...names: string[]): ListNames => {
-  return async (prefix, onName) => {
-    for (const name of names) if (name.startsWith(prefix)) onName(name as BlobId);
+const packsOf = (lengths: Readonly<Record<string, number>>): PackLengths => {
+  return async (_wanted, onPack) => {
+    for (const [name, length] of Object.entries(lengths)) onPack(name as BlobId, length);
   };
 };
+const lost = (...names: string[]): Map<BlobId, number> => new Map(names.map((name) => [name as BlobId, 0]));
 
 for (const version of [1, 2] as const) {
-  test(`packs of both kinds that the list does not have are missing (index version ${version})`, async () => {
+  test(`packs of both kinds that are not there are damaged (index version ${version})`, async () => {
     const set = indexSet(version, [entry(FILE, 'p1'), entry(DIRECTORY, 'q1')], [entry(OTHER, 'p2'), entry(FILE, 'p3')]);
-    const missing = await findMissingPacks(set, listOf('p1', 'p9', 'q9', 'xn0'), signal);
-    assert.deepEqual([...missing].sort(), ['p2', 'p3', 'q1']);
-    assert.equal((await findMissingPacks(set, listOf('p1', 'p2', 'p3', 'q1'), signal)).size, 0);
+    const damaged = await findDamagedPacks(set, packsOf({ p1: 140, p9: 9, q9: 9, xn0: 9 }), signal);
+    assert.deepEqual([...damaged].sort(), [...lost('p2', 'p3', 'q1')]);
+    const whole = packsOf({ p1: 140, p2: 140, p3: 140, q1: 140 });
+    assert.equal((await findDamagedPacks(set, whole, signal)).size, 0);
+  });
+
+  test(`a short pack has lost what is beyond its end (index version ${version})`, async () => {
+    const set = indexSet(
+      version,
+      [entry(FILE, 'p1', { packOffset: 32 }), entry(DIRECTORY, 'q1')],
+      [entry(OTHER, 'p1', { packOffset: 132 })],
+    );
+    const sizes = async (length: number): Promise<Map<BlobId, number>> =>
+      findDamagedPacks(set, packsOf({ p1: length, q1: 140 }), signal);
+    assert.equal((await sizes(232)).size, 0);
+    const short = await sizes(231);
+    assert.deepEqual([...short], [['p1', 231]]);
+    const hidden = set.with(hideContents(set, short).tombstones);
+    assert.equal(hidden.state(contentKey(OTHER)), DELETED);
+    assert.equal(hidden.state(contentKey(FILE)), LIVE, 'what is there is not lost');
+    assert.equal(hideContents(set, await sizes(0)).lost.contents, 2, 'of an empty one everything is');
   });
 
   test(`only live rows that win are lost, and their tombstones hide them (index version ${version})`, () => {
     const moved = entry(FILE, 'p2', { timestampSeconds: 1001 });
     const gone = entry(DIRECTORY, 'q1', { deleted: true });
     const set = indexSet(version, [entry(FILE, 'p1'), gone, entry(OTHER, 'p1')], [moved]);
-    const { lost, tombstones } = hideContents(set, new Set(['p1', 'q1'] as BlobId[]));
-    assert.deepEqual(lost, { packs: 1, contents: 1, manifests: 0 }, 'what was moved or deleted is not lost');
+    const { lost: found, tombstones } = hideContents(set, lost('p1', 'q1'));
+    assert.deepEqual(found, { packs: 1, contents: 1, manifests: 0 }, 'what was moved or deleted is not lost');
     const hidden = set.with(tombstones);
     assert.equal(hidden.state(contentKey(FILE)), LIVE);
     assert.equal(hidden.state(contentKey(OTHER)), DELETED);
     assert.equal(hidden.findContent(OTHER)?.packId, 'p1', 'it can still be found');
     // Asked again, nothing more is lost.
-    assert.equal(hideContents(hidden, new Set(['p1', 'q1'] as BlobId[])).lost.packs, 0);
+    assert.equal(hideContents(hidden, lost('p1', 'q1')).lost.packs, 0);
   });
 }
 
 test('a content stored again wins over its tombstone, even in the next second', () => {
   const set = indexSet(2, [entry(OTHER, 'p1')]);
-  const { tombstones } = hideContents(set, new Set(['p1'] as BlobId[]));
+  const { tombstones } = hideContents(set, lost('p1'));
   const again = indexSet(2, [entry(OTHER, 'p5', { timestampSeconds: 1001 })]);
   for (const order of [
     [...set.indexes, ...tombstones, ...again.indexes],
@@ -84,13 +103,13 @@ test('a content stored again wins over its tombstone, even in the next second', 
 
 test('manifests are counted and stay as they are: no backup can store them again', () => {
   const set = indexSet(2, [entry(MANIFEST, 'q1'), entry(DIRECTORY, 'q1')]);
-  const { lost, tombstones } = hideContents(set, new Set(['q1'] as BlobId[]));
-  assert.deepEqual(lost, { packs: 1, contents: 1, manifests: 1 });
+  const { lost: found, tombstones } = hideContents(set, lost('q1'));
+  assert.deepEqual(found, { packs: 1, contents: 1, manifests: 1 });
   assert.equal(set.with(tombstones).state(contentKey(MANIFEST)), LIVE);
 });
 
 test('nothing missing, nothing hidden', async () => {
-  assert.equal((await findMissingPacks(indexSet(2), listOf(), signal)).size, 0);
+  assert.equal((await findDamagedPacks(indexSet(2), packsOf({}), signal)).size, 0);
   const set = indexSet(2, [entry(FILE, 'p1')]);
-  assert.deepEqual(hideContents(set, new Set()), { lost: { packs: 0, contents: 0, manifests: 0 }, tombstones: [] });
+  assert.deepEqual(hideContents(set, new Map()), { lost: { packs: 0, contents: 0, manifests: 0 }, tombstones: [] });
 });

@@ -64,6 +64,10 @@ class RowsV1 implements RowReader {
     return packId;
   }
 
+  packEnd(at: number): number {
+    return (this.#view.getUint32(at + 12) & 0x7fff_ffff) + this.#view.getUint32(at + 16);
+  }
+
   value(at: number, id: ContentId): IndexEntry {
     const packedLength = this.#view.getUint32(at + 16);
     return {

@@ -84,8 +84,19 @@ class RowsV2 implements RowReader {
   }
 
   packId(at: number): BlobId {
+    return this.#packName(this.packNumber(at));
+  }
+
+  packNumber(at: number): number {
     const high = this.#tables.valueSize >= 18 ? this.#view.getUint8(at + 17) : 0;
-    return this.#packName(high * 0x1_0000 + this.#view.getUint16(at + 14));
+    return high * 0x1_0000 + this.#view.getUint16(at + 14);
+  }
+
+  packEnd(at: number): number {
+    const view = this.#view;
+    const high = this.#tables.valueSize >= 19 ? view.getUint8(at + 18) & 15 : 0;
+    const packedLength = (high << 24) + view.getUint16(at + 11) * 256 + view.getUint8(at + 13);
+    return (view.getUint32(at + 4) & 0x7fff_ffff) + packedLength;
   }
 
   *packTable(): IterableIterator<BlobId> {

@@ -26,6 +26,8 @@ export interface ParsedIndex {
   packIdAt(entry: number): BlobId;
   /** Every pack that a row may name, each once or more often. */
   packIds(): IterableIterator<BlobId>;
+  /** Raises each named pack's value to the greatest end of its rows: bytes that the pack must have at least. */
+  addPackEnds(ends: Map<BlobId, number>): void;
   /** `INDEX_CORRUPT` when the row points outside the index. */
   entryAt(entry: number): IndexEntry;
   iterate(): IterableIterator<IndexEntry>;
@@ -43,6 +45,10 @@ export interface RowReader {
   packId(at: number): BlobId;
   /** The packs of the table that rows refer to; undefined where each row has its own name. */
   packTable?(): IterableIterator<BlobId>;
+  /** HOT. Where the content ends in its pack. */
+  packEnd(at: number): number;
+  /** HOT. The pack's number in that table; only with one. */
+  packNumber?(at: number): number;
   /** HOT. The whole entry, whose id the key before it says. */
   value(at: number, id: ContentId): IndexEntry;
 }
@@ -187,6 +193,28 @@ export class RowIndex implements ParsedIndex {
     const table = this.#rows.packTable?.();
     if (table !== undefined) yield* table;
     else for (let entry = 0; entry < this.entryCount; entry++) yield this.packIdAt(entry);
+  }
+
+  addPackEnds(ends: Map<BlobId, number>): void {
+    const rows = this.#rows;
+    const raise = (packId: BlobId, end: number): void => {
+      const known = ends.get(packId);
+      if (known === undefined || known < end) ends.set(packId, end);
+    };
+    const first = this.#headerSize + this.keySize;
+    const last = first + this.entryCount * this.#stride;
+    if (rows.packNumber === undefined || rows.packTable === undefined) {
+      for (let at = first; at < last; at += this.#stride) raise(rows.packId(at), rows.packEnd(at));
+      return;
+    }
+    const packIds = [...rows.packTable()];
+    const byNumber = new Float64Array(packIds.length);
+    for (let at = first; at < last; at += this.#stride) {
+      const number = rows.packNumber(at);
+      const end = rows.packEnd(at);
+      if (end > (byNumber[number] ?? end)) byNumber[number] = end;
+    }
+    packIds.forEach((packId, number) => raise(packId, byNumber[number] ?? 0));
   }
 
   entryAt(entry: number): IndexEntry {
