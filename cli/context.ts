@@ -40,6 +40,8 @@ export interface CliContext extends Runtime {
   readonly identity: SourceDefaults;
   /** Root of the local caches; undefined where the environment names no home. */
   readonly cacheRoot: string | undefined;
+  /** Ids of contents with manifests that could not be read: what was shown or done is not everything. */
+  readonly lostManifests: string[];
   /** A remark for people on standard error; nothing with `--quiet` or `--json`. */
   note(line: string): void;
 }
@@ -55,6 +57,7 @@ export function createContext(runtime: Runtime, options: GlobalOptions): CliCont
     random: systemRandom,
     identity: defaultIdentity(runtime.environment, runtime.workingDirectory),
     cacheRoot: cacheRoot(options.cacheDir, runtime.environment),
+    lostManifests: [],
     note(line) {
       if (!silent) runtime.stderr.write(`${line}\n`);
     },

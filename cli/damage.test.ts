@@ -73,13 +73,47 @@ test('lost packs: verify names the snapshots, of one source when asked', async (
   }
 });
 
-test('lost manifests: status shows the rest, says why and fails', async (t) => {
-  const { repository, windlass } = copyOfRepository(t);
-  remove(repository, 'q/**/*.f');
+test('lost manifests: commands that read go on without them, say which are lost, and do not exit 0', async (t) => {
+  const { folder, repository, windlass } = copyOfRepository(t);
+  const before = new Set(globSync('q/**/*.f', { cwd: repository }));
+  await windlass.ok('snapshot', 'create', original.trees[0] ?? '', '--description', 'the third');
+  // Only the pack with the first snapshots' manifests goes, not the one of the third.
+  for (const path of before) rmSync(join(repository, path));
+  const lost = /^windlass: snapshots and policies in m[0-9a-f]+ are lost and missing here, .* \[CONTENT_LOST\]$/m;
   const status = await windlass.run(['repository', 'status']);
-  assert.equal(status.code, 1);
-  assert.match(status.stdout, /^Format: +version 3/m);
-  assert.match(status.stdout, /^Snapshots: +cannot be listed: content m.* \[CONTENT_LOST\]$/m);
+  assert.equal(status.code, 3);
+  assert.match(status.stdout, /^Snapshots: +1$/m);
+  const list = await windlass.run(['snapshot', 'list', '--all', '-q']);
+  assert.equal(list.code, 3);
+  assert.match(list.stderr, lost);
+  const verified = await windlass.run(['snapshot', 'verify', '--json']);
+  assert.equal(verified.code, 1);
+  assert.equal((JSON.parse(verified.stdout) as { lostManifests: string[] }).lostManifests.length > 0, true);
+  const restored = await windlass.run(['snapshot', 'restore', 'latest', join(folder, 'restored')]);
+  assert.equal(restored.code, 3, restored.stderr);
+  assert.match(restored.stderr, lost);
+  const created = await windlass.run(['snapshot', 'create', original.trees[0] ?? '']);
+  assert.equal(created.code, 1, 'what is planned on an incomplete list loses data');
+});
+
+test('a lost index blob: verify fails although every snapshot that is left is whole', async (t) => {
+  const { repository, windlass } = copyOfRepository(t);
+  const before = new Set(globSync('x/**/*.f', { cwd: repository }));
+  await windlass.ok('snapshot', 'create', original.trees[0] ?? '', '--description', 'the third');
+  for (const path of globSync('x/**/*.f', { cwd: repository })) if (!before.has(path)) rmSync(join(repository, path));
+  const verified = await windlass.run(['snapshot', 'verify']);
+  assert.equal(verified.code, 1);
+  assert.match(verified.stdout, /^verified 2 snapshots: [^D]*$/m);
+  assert.match(
+    verified.stderr,
+    /1 pack with \d+ contents? that no index names, 1 of snapshots.*\[INDEX_INCOMPLETE\]$/m,
+  );
+  remove(repository, 'x/**/*.f');
+  const all = await windlass.run(['snapshot', 'verify', '--percent', '0', '--json']);
+  assert.equal(all.code, 1);
+  const { snapshots, unindexed } = JSON.parse(all.stdout) as { snapshots: number; unindexed: { manifests: number } };
+  assert.equal(snapshots, 0);
+  assert.ok(unindexed.manifests >= 3);
 });
 
 test('a lost .shards: every command says at once what to write into it', async (t) => {

@@ -41,6 +41,7 @@ async function runWith(runtime: Runtime, args: readonly string[], version: strin
   const program = createProgram(version, async (options, work) => {
     context = createContext(runtime, options);
     exitCode = await work(context);
+    if (exitCode === EXIT.ok && context.lostManifests.length > 0) exitCode = EXIT.incomplete;
   });
   try {
     await program.parseAsync([...args], { from: 'user' });

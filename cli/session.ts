@@ -6,12 +6,15 @@ import { readFormatBlobs } from '../repo-format/format/open-format.ts';
 import { openFilesystemStorage, Repository, type BlobStorage } from '../repo-format/index.ts';
 import { repositoryCacheDirectory } from './cache-directory.ts';
 import type { CliContext } from './context.ts';
+import { codeOf, messageOf, oneLine } from './error-line.ts';
 import { findPassword } from './password.ts';
 import { processOwners } from './process-owner.ts';
 import { repositoryPath } from './repository-url.ts';
 
 export interface Access {
   readonly readOnly: boolean;
+  /** Go on without manifests that are lost; who only reads always does. */
+  readonly withoutLost?: boolean;
 }
 
 /** The blobs of the repository named by the options; `REPOSITORY_NOT_FOUND` when there is no such folder. */
@@ -59,7 +62,8 @@ async function open(context: CliContext, access: Access): Promise<Repository> {
     const options = {
       storage,
       password,
-      ...access,
+      readOnly: access.readOnly,
+      ...(access.readOnly || access.withoutLost === true ? { onLostManifests: lossReporter(context) } : {}),
       username: identity.userName,
       hostname: identity.host,
       memoryLimitBytes: context.options.memoryLimit,
@@ -70,6 +74,16 @@ async function open(context: CliContext, access: Access): Promise<Repository> {
     await storage.close();
     throw error;
   }
+}
+
+/** Not a remark: it must be seen with --quiet, too. */
+function lossReporter(context: CliContext): (contentId: string, error: unknown) => void {
+  return (contentId, error) => {
+    context.lostManifests.push(contentId);
+    context.stderr.write(
+      `windlass: snapshots and policies in ${contentId} are lost and missing here, and deleted ones may be back: ${oneLine(messageOf(error))} [${codeOf(error)}]\n`,
+    );
+  };
 }
 
 /** Where this repository keeps local state between runs; undefined where there is no cache at all. */

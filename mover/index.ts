@@ -27,3 +27,4 @@ export {
   type VerifyReport,
   verifySnapshots,
 } from './verify/verify.ts';
+export type { UnindexedReport } from './verify/unindexed.ts';

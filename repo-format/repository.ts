@@ -36,6 +36,8 @@ export interface RepositoryOptions {
   /** What the whole process is meant to stay below; undefined for no particular limit. */
   readonly memoryLimitBytes?: number | undefined;
   readonly outputBufferBytes?: number;
+  /** Goes on without manifests that are lost, for reading and repair; see `ManifestStoreOptions.onLost`. */
+  readonly onLostManifests?: ((contentId: ContentId, error: unknown) => void) | undefined;
 }
 
 export interface RepositoryDeps {
@@ -138,9 +140,14 @@ export class Repository {
     const manifests = new ManifestStore(
       contents.manifestBackend(),
       { clock: deps.clock, random: deps.random },
-      { readOnly },
+      { readOnly, onLost: options.onLostManifests },
     );
     return new Repository({ format, storage, contents, manifests, cipherSpec, readOnly });
+  }
+
+  /** Opens what this repository has sealed. */
+  createCipher(): ContentCipher {
+    return createContentCipher(this.#cipherSpec);
   }
 
   get uniqueIdHex(): string {

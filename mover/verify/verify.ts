@@ -8,6 +8,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
 import {
   type BlobId,
+  type BlobMetadata,
   type DirectoryEntry,
   LaneReader,
   type LaneReaderData,
@@ -23,6 +24,7 @@ import { LanePool, type LentWindow } from '../restore/lane-pool.ts';
 import { DEFAULT_CAPACITY, RowKind, type WindowBuilder } from '../restore/window.ts';
 import { type AffectedSnapshot, contentName, DamageReader } from './affected.ts';
 import { KeySet } from './key-set.ts';
+import { reportUnindexed, type UnindexedReport } from './unindexed.ts';
 
 export interface VerifyOptions {
   readonly manifests: readonly SnapshotManifest[];
@@ -69,6 +71,8 @@ export interface VerifyReport {
   readonly failures: readonly VerifyFailure[];
   /** Every snapshot, of those asked for, that has something of it. */
   readonly affected: readonly AffectedSnapshot[];
+  /** Packs with contents that no index names. With manifests among them snapshots may be missing from the list. */
+  readonly unindexed: UnindexedReport;
   readonly durationMs: number;
 }
 
@@ -110,7 +114,8 @@ class Verification {
   readonly #control = new LaneControl();
   readonly #readerData: LaneReaderData;
   readonly #reader: LaneReader;
-  readonly #packs = new Map<BlobId, number>();
+  readonly #packs = new Map<BlobId, BlobMetadata>();
+  #unindexed: UnindexedReport = { packs: 0, bytes: 0, contents: 0, manifests: 0, unreadable: 0 };
   readonly #directoriesSeen = new KeySet();
   readonly #listsSeen = new KeySet();
   readonly #contentsSeen = new KeySet();
@@ -167,6 +172,7 @@ class Verification {
     this.#pool = pool;
     try {
       await this.#listPacks();
+      this.#unindexed = await reportUnindexed(this.#repository, this.#packs.values(), this.#signal);
       for (const manifest of this.#options.manifests) await this.#verifySnapshot(manifest);
       if (this.#lent !== undefined) pool.submit(this.#lent, this.#lentBytes, true);
       await pool.idle();
@@ -192,6 +198,7 @@ class Verification {
       failureCount: this.#failureCount,
       failures: this.#failures,
       affected: this.#affected,
+      unindexed: this.#unindexed,
       durationMs,
     };
   }
@@ -206,9 +213,7 @@ class Verification {
 
   async #listPacks(): Promise<void> {
     for (const prefix of ['p', 'q']) {
-      for await (const { id, length } of this.#repository.storage.listBlobs(prefix, this.#signal)) {
-        this.#packs.set(id, length);
-      }
+      for await (const pack of this.#repository.storage.listBlobs(prefix, this.#signal)) this.#packs.set(pack.id, pack);
     }
   }
 
@@ -343,7 +348,7 @@ class Verification {
   }
 
   #checkPlace(piece: LocatedPiece, name: string): void {
-    const length = this.#packs.get(piece.packId as BlobId);
+    const length = this.#packs.get(piece.packId as BlobId)?.length;
     if (length !== undefined && piece.packOffset + piece.packedLength <= length) return;
     this.#damaged.add(name);
     const end = `offset ${piece.packOffset} + length ${piece.packedLength}`;

@@ -1,7 +1,7 @@
 // The store of labelled JSON documents: snapshots, policies, maintenance settings (snapshots §4). Its state is the merge of
 // all live `m` contents, by time. Changes stay in memory until `flush`, and become visible to others with the backend's.
 import type { Clock } from '../../base/clock.ts';
-import { WindlassError, hasCode } from '../../base/errors.ts';
+import { WindlassError, errorCode, hasCode } from '../../base/errors.ts';
 import { toHex } from '../../base/hex.ts';
 import type { RandomSource } from '../../base/random.ts';
 import type { ContentId } from '../index/content-id.ts';
@@ -41,6 +41,11 @@ export interface ManifestStoreOptions {
   readonly readOnly?: boolean;
   /** Loading this many contents merges them into one. */
   readonly compactionThreshold?: number;
+  /**
+   * Told once of each content that is lost or damaged; what was in it is then missing from every answer, and deletions
+   * in it are undone. Without it the first one is thrown. Nothing is merged while something is lost.
+   */
+  readonly onLost?: ((contentId: ContentId, error: unknown) => void) | undefined;
 }
 
 export interface ManifestStoreDeps {
@@ -54,6 +59,9 @@ const LOAD_PARALLELISM = 8;
 // Each time round, someone else has just compacted: that many in a row means that the index lies.
 const MAX_LOAD_ATTEMPTS = 10;
 
+/** Looking again does not bring these back. */
+const LOST_CODES: ReadonlySet<string> = new Set(['CONTENT_LOST', 'CONTENT_CORRUPT', 'MANIFEST_CORRUPT']);
+
 /** A document and what is known of it. */
 export interface Manifest extends ManifestMetadata {
   /** The document's JSON as written. */
@@ -62,7 +70,9 @@ export interface Manifest extends ManifestMetadata {
 
 export class ManifestStore {
   readonly #backend: ManifestBackend;
-  readonly #options: Required<ManifestStoreOptions>;
+  readonly #options: { readonly readOnly: boolean; readonly compactionThreshold: number };
+  readonly #onLost: ManifestStoreOptions['onLost'];
+  readonly #lost = new Set<ContentId>();
   readonly #deps: ManifestStoreDeps;
   readonly #pending = new Map<ManifestId, ManifestEntry>();
   /** Parsed live contents: a content never changes, so each is read once. */
@@ -75,6 +85,7 @@ export class ManifestStore {
   constructor(backend: ManifestBackend, deps: ManifestStoreDeps, options: ManifestStoreOptions = {}) {
     this.#backend = backend;
     this.#deps = deps;
+    this.#onLost = options.onLost;
     this.#options = {
       readOnly: options.readOnly ?? false,
       compactionThreshold: options.compactionThreshold ?? DEFAULT_COMPACTION_THRESHOLD,
@@ -185,7 +196,7 @@ export class ManifestStore {
   }
 
   async #compact(signal: AbortSignal): Promise<void> {
-    if (this.#contents.size < 2) return;
+    if (this.#contents.size < 2 || this.#lost.size > 0) return;
     const old = [...this.#contents.keys()];
     const entries = [...this.#committed.values()];
     // When nothing is left, nothing is written.
@@ -238,6 +249,17 @@ export class ManifestStore {
   }
 
   async #readContent(id: ContentId, signal: AbortSignal): Promise<readonly ManifestEntry[]> {
+    try {
+      return await this.#readWhole(id, signal);
+    } catch (error) {
+      if (this.#onLost === undefined || !LOST_CODES.has(errorCode(error) ?? '')) throw error;
+      if (!this.#lost.has(id)) this.#onLost(id, error);
+      this.#lost.add(id);
+      return [];
+    }
+  }
+
+  async #readWhole(id: ContentId, signal: AbortSignal): Promise<readonly ManifestEntry[]> {
     const bytes = await this.#backend.readContent(id, signal);
     try {
       return parseManifestContent(bytes);
