@@ -6,10 +6,8 @@ import { join } from 'node:path';
 import { hasCode } from '../../base/errors.ts';
 import { assertBlobPrefix, isBlobId } from './blob-id.ts';
 import { BLOB_FILE_SUFFIX } from './filesystem-layout.ts';
-import type { BlobId, BlobMetadata } from './storage.ts';
+import type { BlobMetadata } from './storage.ts';
 
-// Enough to hide the latency of a network or a disk that seeks.
-const PARALLEL_FOLDERS = 8;
 // As deep as the longest name split into single letters; a deeper tree is not a repository's.
 const MAX_DEPTH = 255;
 

@@ -50,7 +50,7 @@ for (const version of [1, 2] as const) {
   test(`packs of both kinds that are not there are damaged (index version ${version})`, async () => {
     const set = indexSet(version, [entry(FILE, 'p1'), entry(DIRECTORY, 'q1')], [entry(OTHER, 'p2'), entry(FILE, 'p3')]);
     const damaged = await findDamagedPacks(set, packsOf({ p1: 140, p9: 9, q9: 9, xn0: 9 }), signal);
-    assert.deepEqual([...damaged].sort(), [...lost('p2', 'p3', 'q1')]);
+    assert.deepEqual(damaged, lost('p2', 'p3', 'q1'));
     const whole = packsOf({ p1: 140, p2: 140, p3: 140, q1: 140 });
     assert.equal((await findDamagedPacks(set, whole, signal)).size, 0);
   });
