@@ -96,3 +96,20 @@ export function collectTag(
   const [key, value] = parseTag(text);
   return { ...previous, [key]: value };
 }
+
+const DURATION_NS: Readonly<Record<string, bigint>> = {
+  s: 1_000_000_000n,
+  m: 60_000_000_000n,
+  h: 3_600_000_000_000n,
+  d: 86_400_000_000_000n,
+};
+
+/** `24h`, `1h30m`, `90s`, `7d`, in nanoseconds. */
+export function parseDurationNs(text: string): bigint {
+  if (!/^(\d{1,9}[smhd])+$/.test(text))
+    throw new InvalidArgumentError(`not a duration: ${text} (write 90s, 15m, 1h30m, 24h, 7d …)`);
+  let total = 0n;
+  for (const [, count = '', unit = ''] of text.matchAll(/(\d+)([smhd])/g))
+    total += BigInt(count) * (DURATION_NS[unit] ?? 0n);
+  return total;
+}

@@ -8,6 +8,7 @@ import { defineBrowseCommands } from './commands/browse.ts';
 import { defineCacheCommands } from './commands/cache.ts';
 import { defineCompletionCommand } from './commands/completion.ts';
 import { defineDebugCommands } from './commands/debug.ts';
+import { defineMaintenanceCommands } from './commands/maintenance.ts';
 import { definePolicyCommands } from './commands/policy.ts';
 import { defineRepositoryCommands } from './commands/repository.ts';
 import { defineSnapshotCommands } from './commands/snapshot.ts';
@@ -58,6 +59,7 @@ export function createProgram(version: string, run: (options: GlobalOptions, wor
   defineSnapshotCommands(program, runner);
   defineBrowseCommands(program, runner);
   definePolicyCommands(program, runner);
+  defineMaintenanceCommands(program, runner);
   defineCacheCommands(program, runner);
   defineDebugCommands(program, runner);
   defineCompletionCommand(program, runner);

@@ -46,6 +46,16 @@ export interface BlobStorage {
   /** Free bytes where the blobs live, when the store can tell. */
   freeBytes(signal: AbortSignal): Promise<number | undefined>;
 
+  /**
+   * Present where the store can lock blobs against deletion: locks one, in the store's own `mode` (`GOVERNANCE`,
+   * `COMPLIANCE`), for `periodMs` from now. Never shortens a lock.
+   */
+  extendRetention?(
+    id: BlobId,
+    retention: { readonly mode: string; readonly periodMs: number },
+    signal: AbortSignal,
+  ): Promise<void>;
+
   /** Present when blobs are plain files on this machine: worker threads then read and stage packs without copies. */
   readonly localFiles?: LocalBlobFiles;
 
