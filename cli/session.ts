@@ -68,6 +68,7 @@ async function open(context: CliContext, access: Access): Promise<Repository> {
       hostname: identity.host,
       memoryLimitBytes: context.options.memoryLimit,
       journalFolder: folder === undefined ? undefined : join(folder, 'sessions'),
+      localFolder: folder,
     };
     return await Repository.open(options, { clock, random, logger, processes: processOwners() }, signal);
   } catch (error) {

@@ -58,3 +58,4 @@ export { formatSource, type SnapshotSource } from './snapshot/source.ts';
 export { type DirectorySummary, SummaryBuilder } from './snapshot/summary.ts';
 export { createSplitter, type Splitter, SPLITTERS } from './splitter/splitter.ts';
 export { LaneReader, type LaneReaderData } from './worker/lane-reader.ts';
+export type { PackPort } from './worker/pack-requests.ts';

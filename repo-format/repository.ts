@@ -1,11 +1,15 @@
 // One open repository: wires the layers and owns the order in which they open and close. Everything above the format goes
 // through this.
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { WindlassError } from '../base/errors.ts';
 import { toHex } from '../base/hex.ts';
 import { type Logger, silentLogger } from '../base/logger.ts';
 import type { RandomSource } from '../base/random.ts';
+import { FetchGate } from './blob/fetch-gate.ts';
+import { PackFolder } from './blob/pack-folder.ts';
 import type { BlobStorage } from './blob/storage.ts';
+import { WorkFolder } from './blob/work-folder.ts';
 import { ContentManager } from './content/content-manager.ts';
 import type { ContentWriterSpec, StagingSpec } from './content/content-writer.ts';
 import { type CipherSpec, type ContentCipher, createContentCipher } from './crypto/content-cipher.ts';
@@ -19,6 +23,7 @@ import { ManifestStore } from './manifest/manifest-store.ts';
 import type { ObjectId } from './object/object-id.ts';
 import { openObject, type ObjectReader, readObject } from './object/object-reader.ts';
 import type { LaneReaderData } from './worker/lane-reader.ts';
+import { type PackPort, servePacks } from './worker/pack-requests.ts';
 
 export interface RepositoryOptions {
   readonly storage: BlobStorage;
@@ -29,8 +34,13 @@ export interface RepositoryOptions {
   readonly hostname?: string;
   /** Folder of this repository's own for session journals; without it a killed run's packs are not taken over. */
   readonly journalFolder?: string | undefined;
-  /** Where packs grow when the storage is not a local folder. */
-  readonly stagingFolder?: string;
+  /**
+   * Folder of this repository's own for what is fetched from and grows for a storage that is no local folder; without it
+   * a temporary one is used, and nothing is kept for later runs.
+   */
+  readonly localFolder?: string | undefined;
+  /** What metadata packs that are kept there may take. */
+  readonly keptPackBytes?: number;
   /** New contents remembered between two flushes; follows from `memoryLimitBytes` when absent. */
   readonly newContentsCapacity?: number;
   /** What the whole process is meant to stay below; undefined for no particular limit. */
@@ -68,6 +78,18 @@ const DEFAULT_OUTPUT_BUFFER_BYTES = 640 << 10;
 /** Without knowledge of other processes every journal counts as in use: nothing is taken over, nothing is lost. */
 const UNKNOWN_PROCESSES = { self: 'unknown', isGone: () => false };
 
+/** Past 8 requests at a time a link of 1 Gbit/s is full even at 100 ms, and memory grows: each holds a pack. */
+const FETCH_REQUESTS = 8;
+const DEFAULT_KEPT_PACK_BYTES = 2 * 2 ** 30;
+/** Metadata packs that one run uses; they are links to what is kept, mostly. */
+const RUN_PACK_BYTES = 2 * 2 ** 30;
+
+/** What stands for local files where the store has none. */
+interface LocalPacks {
+  readonly work: WorkFolder;
+  readonly folder: PackFolder;
+}
+
 export class Repository {
   readonly format: OpenFormat;
   readonly storage: BlobStorage;
@@ -75,6 +97,7 @@ export class Repository {
   readonly manifests: ManifestStore;
   readonly readOnly: boolean;
   readonly #cipherSpec: CipherSpec;
+  readonly #local: LocalPacks | undefined;
 
   private constructor(parts: {
     format: OpenFormat;
@@ -82,6 +105,7 @@ export class Repository {
     contents: ContentManager;
     manifests: ManifestStore;
     cipherSpec: CipherSpec;
+    local: LocalPacks | undefined;
     readOnly: boolean;
   }) {
     this.format = parts.format;
@@ -90,6 +114,7 @@ export class Repository {
     this.manifests = parts.manifests;
     this.readOnly = parts.readOnly;
     this.#cipherSpec = parts.cipherSpec;
+    this.#local = parts.local;
   }
 
   /** Opens with a password; see `openFormat` for the failures. The storage is closed with the repository. */
@@ -117,9 +142,10 @@ export class Repository {
     const { storage, readOnly = false } = options;
     const cipherSpec = cipherSpecOf(format.config);
     const cipher: ContentCipher = createContentCipher(cipherSpec);
+    const local = storage.localFiles === undefined ? localPacks(format, options, deps) : undefined;
     const contents = await ContentManager.open(
       {
-        spec: writerSpec(format, cipherSpec, options),
+        spec: writerSpec(format, cipherSpec, options, local),
         readOnly,
         username: options.username ?? 'unknown',
         hostname: options.hostname ?? 'unknown',
@@ -134,6 +160,7 @@ export class Repository {
         random: deps.random,
         logger: deps.logger ?? silentLogger,
         processes: deps.processes ?? UNKNOWN_PROCESSES,
+        ...(local === undefined ? {} : { packs: local.folder }),
       },
       signal,
     );
@@ -142,7 +169,7 @@ export class Repository {
       { clock: deps.clock, random: deps.random },
       { readOnly, onLost: options.onLostManifests },
     );
-    return new Repository({ format, storage, contents, manifests, cipherSpec, readOnly });
+    return new Repository({ format, storage, contents, manifests, cipherSpec, local, readOnly });
   }
 
   /** Opens what this repository has sealed. */
@@ -193,21 +220,35 @@ export class Repository {
     await this.contents.refresh(signal);
   }
 
-  /** What a worker thread needs to read contents by itself. Packs must be local files. */
+  /**
+   * What a worker thread needs to read contents by itself. Where the store has no local files, packs are read from a folder
+   * into which they come when `packRequests` asks for them.
+   */
   laneReaderData(): LaneReaderData {
-    const { localFiles } = this.storage;
-    if (localFiles === undefined) {
-      throw new WindlassError(`${this.storage.displayName} has no local files for worker threads`, {
-        code: 'STORAGE_NOT_LOCAL',
-      });
-    }
-    return { cipher: this.#cipherSpec, index: this.contents.indexSet.transferable(), layout: localFiles.layout };
+    const layout = this.storage.localFiles?.layout ?? this.#local?.folder.layout;
+    if (layout === undefined) throw new TypeError('neither local files nor a folder in their place');
+    return { cipher: this.#cipherSpec, index: this.contents.indexSet.transferable(), layout };
+  }
+
+  /** True when packs are files that every thread can read. */
+  get hasLocalFiles(): boolean {
+    return this.storage.localFiles !== undefined;
+  }
+
+  /**
+   * For one worker thread, to be put into its `LaneReaderData`: how it gets packs that are not there. The port must be in the
+   * transfer list. Undefined where packs are local files. After `signal` no pack comes any more.
+   */
+  packRequests(signal: AbortSignal): PackPort | undefined {
+    return this.#local === undefined ? undefined : servePacks(this.#local.folder, signal);
   }
 
   /** Drops what was not flushed and closes the storage. */
   async close(): Promise<void> {
     try {
       await this.contents.close();
+      await this.#local?.folder.close();
+      await this.#local?.work.remove();
     } finally {
       await this.storage.close();
     }
@@ -228,7 +269,33 @@ function formatDeps(deps: RepositoryDeps): FormatDeps {
   };
 }
 
-function writerSpec(format: OpenFormat, cipher: CipherSpec, options: RepositoryOptions): ContentWriterSpec {
+function localPacks(format: OpenFormat, options: RepositoryOptions, deps: RepositoryDeps): LocalPacks {
+  const { storage, localFolder, keptPackBytes = DEFAULT_KEPT_PACK_BYTES } = options;
+  const { random, clock, processes = UNKNOWN_PROCESSES } = deps;
+  const parent = localFolder === undefined ? tmpdir() : join(localFolder, 'work');
+  const work = new WorkFolder(parent, { random, processes });
+  work.sweep();
+  const packBytes = format.config.maxPackSizeBytes;
+  const gate = new FetchGate({ requests: FETCH_REQUESTS, bytes: FETCH_REQUESTS * packBytes });
+  const folder = new PackFolder(
+    {
+      path: join(work.path, 'packs'),
+      keptPath: localFolder === undefined ? undefined : join(localFolder, 'packs'),
+      keptBytes: keptPackBytes,
+      runBytes: RUN_PACK_BYTES,
+      packBytes,
+    },
+    { storage, gate, random, clock },
+  );
+  return { work, folder };
+}
+
+function writerSpec(
+  format: OpenFormat,
+  cipher: CipherSpec,
+  options: RepositoryOptions,
+  local: LocalPacks | undefined,
+): ContentWriterSpec {
   const { config } = format;
   return {
     hash: config.hash,
@@ -236,13 +303,13 @@ function writerSpec(format: OpenFormat, cipher: CipherSpec, options: RepositoryO
     cipher,
     indexVersion: config.indexVersion,
     maxPackSizeBytes: config.maxPackSizeBytes,
-    staging: stagingOf(options),
+    staging: stagingOf(options.storage, local),
     formatReplica: config.enablePasswordChange ? new Uint8Array(0) : encodeFormatReplica(format.formatBlobBytes),
     outputBufferBytes: options.outputBufferBytes ?? DEFAULT_OUTPUT_BUFFER_BYTES,
   };
 }
 
-function stagingOf({ storage, stagingFolder }: RepositoryOptions): StagingSpec {
-  if (storage.localFiles !== undefined) return { kind: 'layout', layout: storage.localFiles.layout };
-  return { kind: 'folder', path: stagingFolder ?? '' };
+function stagingOf({ localFiles }: BlobStorage, local: LocalPacks | undefined): StagingSpec {
+  if (localFiles !== undefined) return { kind: 'layout', layout: localFiles.layout };
+  return { kind: 'folder', path: local === undefined ? '' : join(local.work.path, 'staging') };
 }

@@ -3,7 +3,7 @@
 // for starting them.
 import { Worker } from 'node:worker_threads';
 import { WindlassError, deserializeError } from '../../base/errors.ts';
-import type { LaneReaderData } from '../../repo-format/index.ts';
+import type { LaneReaderData, PackPort } from '../../repo-format/index.ts';
 import { Lane, type LaneControl, type LaneOptions, type LaneReport, type PackSource } from './lane.ts';
 import type { FromLane, LaneInit, ToLane } from './restore-lane.ts';
 import { PlanWindow, WindowBuilder, type WindowCapacity } from './window.ts';
@@ -24,8 +24,10 @@ export interface LanePoolOptions {
   readonly parallel: number;
   readonly capacity: WindowCapacity;
   readonly lane: LaneOptions;
-  /** Undefined where packs are no local files: everything then runs on the main thread through `source`. */
+  /** Undefined when everything shall run on the main thread through `source`. */
   readonly readerData: LaneReaderData | undefined;
+  /** Where packs are no local files: how one lane gets them. Nothing then runs on the main thread, which must not wait. */
+  readonly requests?: (() => PackPort | undefined) | undefined;
   /** For work on the main thread. */
   readonly source: PackSource;
   readonly control: LaneControl;
@@ -97,7 +99,11 @@ export class LanePool {
     builder.seal();
     slot.state = 'working';
     slot.reports = [];
-    const isSmall = isLast && builder.pieceCount <= INLINE_PIECES && contentBytes <= INLINE_BYTES;
+    const isSmall =
+      isLast &&
+      this.#options.requests === undefined &&
+      builder.pieceCount <= INLINE_PIECES &&
+      contentBytes <= INLINE_BYTES;
     if (this.#options.readerData === undefined || (this.#lanes.length === 0 && isSmall)) {
       this.#runHere(slot);
       return;
@@ -128,9 +134,12 @@ export class LanePool {
     const windows = this.#slots.map(({ builder }) => builder.window.shared);
     for (let index = 0; index < parallel; index++) {
       const place = { index, count: parallel };
-      const restoreLane: LaneInit = { reader, control: control.shared, windows, capacity, options, place };
+      const requests = this.#options.requests?.();
+      const laneReader = requests === undefined ? reader : { ...reader, requests };
+      const restoreLane: LaneInit = { reader: laneReader, control: control.shared, windows, capacity, options, place };
       const worker = new Worker(new URL('./restore-lane.ts', import.meta.url), {
         workerData: { restoreLane },
+        transferList: requests === undefined ? [] : [requests.port],
         resourceLimits: LANE_LIMITS,
       });
       const lane = { worker, exited: false };

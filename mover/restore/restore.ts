@@ -212,6 +212,7 @@ class Restore {
         capacity: DEFAULT_CAPACITY,
         lane: this.#laneOptions(context.policy),
         readerData: this.#readerData,
+        requests: this.#repo.hasLocalFiles ? undefined : () => this.#repo.packRequests(this.#signal),
         source: this.#reader,
         control: this.#control,
       },

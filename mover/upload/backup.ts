@@ -150,6 +150,8 @@ class BackupRun {
   #lastFlushMs: number;
   /** Ends when the run does: packs on their way to storage. */
   readonly #storing = new AbortController();
+  /** Ends with the run, or when it is stopped: a lane that waits for a pack waits no longer. */
+  readonly #fetching = new AbortController();
   #adoptedBefore = 0;
   #statsBefore: ContentWriterStats = { hashedBytes: 0, hashedContents: 0, newContents: 0, newBytes: 0, packedBytes: 0 };
   #hashedBytes = 0;
@@ -186,6 +188,7 @@ class BackupRun {
     let pool: LanePool | undefined;
     const stop = (): void => {
       Atomics.store(this.#control, 0, 1);
+      this.#fetching.abort(new DOMException('the backup was stopped', 'AbortError'));
       pool?.stop(new DOMException('the backup was stopped', 'AbortError'));
     };
     signal.addEventListener('abort', stop, { once: true });
@@ -213,6 +216,7 @@ class BackupRun {
     } finally {
       signal.removeEventListener('abort', stop);
       this.#storing.abort();
+      this.#fetching.abort(new DOMException('the backup is over', 'AbortError'));
       // Lanes first: they use the descriptors of the tree.
       await pool?.close(LANE_CLOSE_MS);
       if (tree === undefined) closeSync(root.fd);
@@ -268,9 +272,13 @@ class BackupRun {
     const { contents } = this.#repository;
     const known = contents.known();
     const reader = this.#repository.laneReaderData();
+    const readerOfLane = (): LaneInit['reader'] => {
+      const requests = this.#repository.packRequests(this.#fetching.signal);
+      return requests === undefined ? reader : { ...reader, requests };
+    };
     const inits = Array.from({ length: this.#lanes }, (_, laneNumber): LaneInit => ({
       writer: contents.writerSpec,
-      reader,
+      reader: readerOfLane(),
       newContents: known.newContents.data,
       sessionId,
       options: this.#laneOptions(),

@@ -1,6 +1,6 @@
 // The main thread's side of the backup lanes: starts them, keeps each supplied with work, collects results and packs, and
 // holds them still for a flush. One failed lane fails the upload: what it claimed to be storing may not be stored.
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
 import { deserializeError, WindlassError } from '../../base/errors.ts';
 import type { ContentWriterStats, StagedPack } from '../../repo-format/index.ts';
@@ -72,6 +72,7 @@ export class LanePool {
   #add(init: LaneInit): void {
     const worker = new Worker(new URL('./backup-lane.ts', import.meta.url), {
       workerData: init,
+      transferList: portsOf(init),
       resourceLimits: LANE_LIMITS,
       // Descriptors cross threads here: who opened one need not be who closes it.
       trackUnmanagedFds: false,
@@ -260,4 +261,9 @@ export class LanePool {
   #wake(): void {
     for (const resolve of this.#waiters.splice(0)) resolve();
   }
+}
+
+/** What a lane's thread takes over; one that was given nothing fails by itself. */
+function portsOf({ reader }: { readonly reader?: LaneInit['reader'] }): MessagePort[] {
+  return reader?.requests === undefined ? [] : [reader.requests.port];
 }

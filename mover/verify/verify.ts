@@ -164,6 +164,7 @@ class Verification {
           hash: { algorithm, secret },
         },
         readerData: this.#readerData,
+        requests: this.#repository.hasLocalFiles ? undefined : () => this.#repository.packRequests(this.#signal),
         source: this.#reader,
         control: this.#control,
       },

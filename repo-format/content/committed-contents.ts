@@ -2,7 +2,7 @@
 // pack has gone (repository format §9.4).
 import type { Clock } from '../../base/clock.ts';
 import { hasCode, isAbortError } from '../../base/errors.ts';
-import type { BlobId, BlobStorage } from '../blob/storage.ts';
+import type { BlobId, BlobStorage, ByteRange } from '../blob/storage.ts';
 import type { ContentCipher } from '../crypto/content-cipher.ts';
 import { type LoadedIndexSet, loadIndexSet } from '../epoch/load-index.ts';
 import type { IndexConfig } from '../epoch/snapshot.ts';
@@ -22,6 +22,17 @@ export interface CommittedContentsDeps {
   readonly cipher: ContentCipher;
   readonly config: IndexConfig;
   readonly clock: Clock;
+  /** Read in place of the storage. */
+  readonly packs?: PackCopies | undefined;
+}
+
+interface PackReader {
+  getBlob(id: BlobId, range: ByteRange, signal: AbortSignal): Promise<Uint8Array>;
+}
+
+/** Local copies of packs; what is damaged there may be whole in the storage. */
+export interface PackCopies extends PackReader {
+  forget(id: BlobId): Promise<void>;
 }
 
 interface OwnIndex extends LoadedIndex {
@@ -150,11 +161,23 @@ export class CommittedContents {
   }
 
   async #readEntry(entry: IndexEntry, signal: AbortSignal): Promise<Uint8Array> {
-    const { cipher, storage } = this.#deps;
+    const { storage, packs } = this.#deps;
+    if (packs === undefined) return this.#readFrom(storage, entry, signal);
+    try {
+      return await this.#readFrom(packs, entry, signal);
+    } catch (error) {
+      if (!hasCode(error, 'CONTENT_CORRUPT') && !hasCode(error, 'CONTENT_LOST')) throw error;
+      await packs.forget(entry.packId);
+      return await this.#readFrom(storage, entry, signal);
+    }
+  }
+
+  async #readFrom(from: PackReader, entry: IndexEntry, signal: AbortSignal): Promise<Uint8Array> {
+    const { cipher } = this.#deps;
     const range = { offset: entry.packOffset, length: entry.packedLength };
     let sealed: Uint8Array;
     try {
-      sealed = await storage.getBlob(entry.packId, range, signal);
+      sealed = await from.getBlob(entry.packId, range, signal);
     } catch (error) {
       if (hasCode(error, 'BLOB_NOT_FOUND') || hasCode(error, 'BLOB_INVALID_RANGE')) throw contentLost(entry, error);
       throw error;

@@ -16,7 +16,7 @@ import { createKeyedHash, type KeyedHash } from '../hash/keyed-hash.ts';
 import { contentKey, type ContentId } from '../index/content-id.ts';
 import type { IndexEntry } from '../index/entry.ts';
 import type { IndexSet } from '../index/index-set.ts';
-import { CommittedContents } from './committed-contents.ts';
+import { CommittedContents, type PackCopies } from './committed-contents.ts';
 import { ContentWriter, type ContentWriterSpec } from './content-writer.ts';
 import type { StagedPack } from './growing-pack.ts';
 import { type LostContents, packLengths } from './lost-contents.ts';
@@ -50,6 +50,8 @@ export interface ContentManagerDeps {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly logger: Logger;
+  /** Where packs are read from, when that is not the storage itself. */
+  readonly packs?: PackCopies;
   /** Says whether the process that wrote a journal is gone; `owner` of new journals is `self`. */
   readonly processes: { readonly self: string; isGone(owner: string): boolean };
 }
@@ -111,8 +113,8 @@ export class ContentManager {
     deps: ContentManagerDeps,
     signal: AbortSignal,
   ): Promise<ContentManager> {
-    const { storage, cipher, clock, format } = deps;
-    const committed = await CommittedContents.load({ storage, cipher, clock, config: format.config }, signal);
+    const { storage, cipher, clock, format, packs } = deps;
+    const committed = await CommittedContents.load({ storage, cipher, clock, config: format.config, packs }, signal);
     return new ContentManager(options, deps, committed);
   }
 

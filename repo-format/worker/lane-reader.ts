@@ -1,5 +1,6 @@
-// Reads contents synchronously on a worker thread: index in shared memory, packs as local files. Nothing of it touches
-// the main thread. `readPack` fails as the blob layer does, `readContent` as the content layer does.
+// Reads contents synchronously on a worker thread: index in shared memory, packs as local files. Where the store has none,
+// packs come into a folder first, and a lane that misses one asks the main thread for it. `readPack` fails as the blob layer
+// does, `readContent` as the content layer does.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { hasCode } from '../../base/errors.ts';
 import { assertRangeInside, blobNotFound, translateFileError } from '../blob/blob-errors.ts';
@@ -12,16 +13,21 @@ import { type CipherSpec, type ContentCipher, createContentCipher } from '../cry
 import { contentKey, type ContentId } from '../index/content-id.ts';
 import type { IndexEntry } from '../index/entry.ts';
 import { IndexSet, type IndexSetData } from '../index/index-set.ts';
+import { type PackPort, PackRequests } from './pack-requests.ts';
 
 /** Structured-cloneable; index bytes are shared, not copied. */
 export interface LaneReaderData {
   readonly cipher: CipherSpec;
   readonly index: IndexSetData;
   readonly layout: LocalLayout;
+  /** Where packs that are not there can be had; undefined when there is nothing but what is there. */
+  readonly requests?: PackPort;
 }
 
 /** Pack files kept open. Contents wanted together mostly lie in the same few packs. */
 const OPEN_PACKS = 8;
+/** A pack that came may have to make room for others before it is opened: how often it is asked for. */
+const ATTEMPTS = 4;
 /** Most directory objects are smaller. */
 const SCRATCH_BYTES = 64 << 10;
 // As the main thread opens blobs: through no link, and a FIFO in the place of a pack must not hang the lane.
@@ -37,6 +43,7 @@ export class LaneReader {
   readonly cipher: ContentCipher;
   readonly #layout: LocalLayout;
   readonly #opensInPlace: boolean;
+  readonly #requests: PackRequests | undefined;
   #indexSet: IndexSet;
   #scratch: Uint8Array | undefined;
   /** Least recently used first. */
@@ -46,6 +53,7 @@ export class LaneReader {
     this.cipher = createContentCipher(data.cipher);
     this.#opensInPlace = data.cipher.ecc === undefined;
     this.#layout = data.layout;
+    this.#requests = data.requests === undefined ? undefined : new PackRequests(data.requests);
     this.#indexSet = IndexSet.fromTransferable(data.index);
   }
 
@@ -85,12 +93,25 @@ export class LaneReader {
   readContent(id: ContentId): Uint8Array {
     const entry = this.find(contentKey(id));
     if (entry === undefined) throw contentNotFound(id);
+    try {
+      return this.#readEntry(entry);
+    } catch (error) {
+      if (this.#requests === undefined || !isDamage(error)) throw error;
+      // A copy of a pack may be damaged where the pack is not.
+      this.#closeFile(entry.packId);
+      this.#requests.fetch(entry.packId, true);
+      return this.#readEntry(entry);
+    }
+  }
+
+  #readEntry(entry: IndexEntry): Uint8Array {
     const sealed = this.#readSealed(entry);
     // Compressed bytes are opened where they lie: what is returned is what they decompress to.
     const isInPlace = this.#opensInPlace && entry.compressionId !== 0;
     return this.openContent(entry, sealed, isInPlace ? sealed.subarray(NONCE_BYTES) : undefined);
   }
 
+  /** Keeps no pack open: files that were removed meanwhile go, those that have grown are seen anew. */
   close(): void {
     for (const { fd } of this.#files.values()) closeSync(fd);
     this.#files.clear();
@@ -126,15 +147,30 @@ export class LaneReader {
     }
     const file = this.#openFile(packId);
     this.#files.set(packId, file);
-    const [oldest] = this.#files;
-    if (this.#files.size > OPEN_PACKS && oldest !== undefined) {
-      closeSync(oldest[1].fd);
-      this.#files.delete(oldest[0]);
-    }
+    const [oldest] = this.#files.keys();
+    if (this.#files.size > OPEN_PACKS && oldest !== undefined) this.#closeFile(oldest);
     return file;
   }
 
+  #closeFile(packId: BlobId): void {
+    const file = this.#files.get(packId);
+    if (file !== undefined) closeSync(file.fd);
+    this.#files.delete(packId);
+  }
+
   #openFile(packId: BlobId): OpenPackFile {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return this.#openNow(packId);
+      } catch (error) {
+        const isMissing = hasCode(error, 'BLOB_NOT_FOUND');
+        if (!isMissing || this.#requests === undefined || attempt === ATTEMPTS) throw error;
+        this.#requests.fetch(packId, false);
+      }
+    }
+  }
+
+  #openNow(packId: BlobId): OpenPackFile {
     const path = blobPath(this.#layout, packId);
     let fd: number | undefined;
     try {
@@ -148,4 +184,10 @@ export class LaneReader {
       throw translateFileError(error, 'open', packId, path);
     }
   }
+}
+
+/** What a fresh copy may heal. */
+function isDamage(error: unknown): boolean {
+  if (hasCode(error, 'CONTENT_CORRUPT')) return true;
+  return hasCode(error, 'CONTENT_LOST') && error instanceof Error && hasCode(error.cause, 'BLOB_INVALID_RANGE');
 }

@@ -78,7 +78,12 @@ export class BackupFixture {
     );
     const format = { password: FIXTURE_PASSWORD, keyAlgo: CHEAP_KEY_ALGORITHM, ...options.format };
     const repository = await Repository.create(
-      { ...format, storage: options.wrapStorage?.(storage) ?? storage, journalFolder: join(folder, 'journals') },
+      {
+        ...format,
+        storage: options.wrapStorage?.(storage) ?? storage,
+        journalFolder: join(folder, 'journals'),
+        localFolder: join(folder, 'local'),
+      },
       depsOf(options),
       t.signal,
     );
@@ -91,7 +96,12 @@ export class BackupFixture {
     const storage = await openFilesystemStorage({ path: join(folder, 'repository') }, depsOf(options));
     const journalFolder = join(folder, 'journals');
     const repository = await Repository.open(
-      { storage: options.wrapStorage?.(storage) ?? storage, password: FIXTURE_PASSWORD, journalFolder },
+      {
+        storage: options.wrapStorage?.(storage) ?? storage,
+        password: FIXTURE_PASSWORD,
+        journalFolder,
+        localFolder: join(folder, 'local'),
+      },
       depsOf(options),
       t.signal,
     );

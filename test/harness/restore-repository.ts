@@ -6,6 +6,7 @@ import { systemClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/logger.ts';
 import { systemRandom } from '../../base/random.ts';
 import {
+  type BlobStorage,
   type DirectoryEntry,
   type ObjectId,
   Repository,
@@ -26,17 +27,22 @@ export interface CreateOptions {
   readonly folder?: string;
   readonly ecc?: boolean;
   readonly splitter?: string;
+  readonly wrapStorage?: (storage: BlobStorage) => BlobStorage;
+  readonly maxPackSizeBytes?: number;
 }
 
 export async function createTestRepository(t: TestContext, options: CreateOptions = {}): Promise<Repository> {
-  const path = options.folder ?? join(memoryFolder(t, 'repo'), 'repo');
+  const scratch = memoryFolder(t, 'repo');
+  const path = options.folder ?? join(scratch, 'repo');
   const storage = await openFilesystemStorage({ path, create: 'current' }, DEPS);
   const repository = await Repository.create(
     {
-      storage,
+      storage: options.wrapStorage?.(storage) ?? storage,
+      localFolder: join(scratch, 'local'),
       password: 'test',
       keyAlgo: CHEAP_KEY_ALGORITHM,
       splitter: options.splitter ?? 'DYNAMIC-128K-BUZHASH',
+      ...(options.maxPackSizeBytes === undefined ? {} : { maxPackSizeBytes: options.maxPackSizeBytes }),
       ...(options.ecc === true ? { ecc: 'REED-SOLOMON-CRC32', eccOverheadPercent: 5 } : {}),
     },
     { ...DEPS, deriveKey: cheapKeys },

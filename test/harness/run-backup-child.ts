@@ -15,10 +15,15 @@ export interface ChildOutcome {
   readonly failure?: { readonly code: string; readonly message: string };
 }
 
-/** Its command line, for `runCommand`; `folder` is that of a fixture. */
-export function childCommand(folder: string, tree: string, options: Partial<BackupOptions> = {}): string[] {
+/** Its command line, for `runCommand`; `folder` is that of a fixture. `remote`: on a store that has no local files. */
+export function childCommand(
+  folder: string,
+  tree: string,
+  options: Partial<BackupOptions> = {},
+  store: 'local' | 'remote' = 'local',
+): string[] {
   const script = fileURLToPath(new URL('./backup-child.ts', import.meta.url));
-  return [process.execPath, script, folder, tree, JSON.stringify(options)];
+  return [process.execPath, script, folder, tree, JSON.stringify(options), store];
 }
 
 /** The outcome on the last line of what the child printed. */

@@ -41,7 +41,7 @@ export async function memoryRepository(t: TestContext): Promise<Repository> {
     storage,
     password: 'memory',
     keyAlgo: CHEAP_KEY_ALGORITHM,
-    stagingFolder: scratchFolder(t, 'packs'),
+    localFolder: scratchFolder(t, 'packs'),
   };
   const repository = await Repository.create(options, deps, t.signal);
   t.after(() => repository.close());
