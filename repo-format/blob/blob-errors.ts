@@ -6,8 +6,9 @@ export function blobNotFound(id: BlobId, cause?: unknown): WindlassError {
   return new WindlassError(`blob ${id} not found`, { code: 'BLOB_NOT_FOUND', context: { blobId: id }, cause });
 }
 
-export function blobInvalidRange(id: BlobId, range: ByteRange, blobLength: number): WindlassError {
-  return new WindlassError(`range ${range.offset}+${range.length} is not inside blob ${id} of ${blobLength} bytes`, {
+export function blobInvalidRange(id: BlobId, range: ByteRange, blobLength: number | undefined): WindlassError {
+  const of = blobLength === undefined ? '' : ` of ${blobLength} bytes`;
+  return new WindlassError(`range ${range.offset}+${range.length} is not inside blob ${id}${of}`, {
     code: 'BLOB_INVALID_RANGE',
     context: { blobId: id, offset: range.offset, length: range.length, blobLength },
   });
@@ -27,8 +28,9 @@ export function storageIsReadOnly(operation: string, displayName: string): Windl
   });
 }
 
-export function layoutInvalid(reason: string, cause?: unknown): WindlassError {
-  return new WindlassError(`invalid folder layout (.shards): ${reason}`, { code: 'BLOB_LAYOUT_INVALID', cause });
+/** `file`: `.shards` of a folder, `.storageconfig` of a bucket. */
+export function layoutInvalid(reason: string, cause?: unknown, file = '.shards'): WindlassError {
+  return new WindlassError(`invalid layout (${file}): ${reason}`, { code: 'BLOB_LAYOUT_INVALID', cause });
 }
 
 /** Which code a system error gets, and whether trying again may help. */
@@ -59,3 +61,88 @@ export function translateFileError(error: unknown, operation: string, id: BlobId
     cause: error,
   });
 }
+
+/** What a store behind a network can answer besides success; each provider's adapter translates into these alone. */
+const STORE_FAILURES = {
+  BLOB_ACCESS_DENIED: { retry: 'never', what: 'access denied' },
+  BLOB_CREDENTIALS_EXPIRED: { retry: 'after-refresh', what: 'the credentials have expired or are no longer known' },
+  BLOB_CREDENTIALS_MISSING: { retry: 'never', what: 'there are no credentials for the store' },
+  BLOB_BUCKET_MISSING: { retry: 'never', what: 'the bucket or container does not exist' },
+  BLOB_STORE_BUSY: { retry: 'transient', what: 'the store is busy' },
+  BLOB_STORE_UNAVAILABLE: { retry: 'transient', what: 'the store cannot be reached or fails' },
+  BLOB_STORE_UNKNOWN: { retry: 'never', what: 'there is no such host' },
+  BLOB_STORE_REFUSED: { retry: 'never', what: 'the store refuses the request' },
+  BLOB_STORE_FULL: { retry: 'never', what: 'no space left, or the quota is exceeded' },
+  BLOB_TIMEOUT: { retry: 'transient', what: 'the store did not answer in time' },
+  BLOB_TRUNCATED: { retry: 'transient', what: 'bytes were lost or changed on the way' },
+  BLOB_LOCKED: { retry: 'never', what: 'the blob is kept by object lock' },
+  BLOB_CLOCK_SKEW: { retry: 'never', what: 'the clocks of this machine and of the store differ too much' },
+  BLOB_TLS_UNTRUSTED: { retry: 'never', what: "the store's certificate is not trusted" },
+} as const;
+
+export type StoreFailureCode = keyof typeof STORE_FAILURES;
+
+export interface StoreFailureDetails {
+  /** `read`, `write`, `list` … */
+  readonly operation: string;
+  /** A blob's name, or what else it was about. */
+  readonly subject: string;
+  /** The store's own word for it; anything but plain words is left out. */
+  readonly storeCode?: string | undefined;
+  readonly httpStatus?: number | undefined;
+  readonly requestId?: string | undefined;
+  /** When the store asks to be left alone for a time. */
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** No cause: what SDKs attach to theirs (requests, headers, keys) must not reach a log. */
+export function storeFailure(code: StoreFailureCode, details: StoreFailureDetails): WindlassError {
+  const { retry, what } = STORE_FAILURES[code];
+  const { operation, subject, httpStatus, retryAfterMs } = details;
+  const storeCode = plainWord(details.storeCode);
+  const said = [storeCode, httpStatus].filter((part) => part !== undefined).join(' ');
+  return new WindlassError(`cannot ${operation} ${subject}: ${what}${said === '' ? '' : ` (${said})`}`, {
+    code,
+    retry,
+    context: { subject, storeCode, httpStatus, requestId: plainWord(details.requestId), retryAfterMs },
+  });
+}
+
+function plainWord(text: string | undefined): string | undefined {
+  return text !== undefined && /^[\w.:/+=-]{1,128}$/.test(text) ? text : undefined;
+}
+
+/** What a failed connection is, by the system's or OpenSSL's name for it; undefined for names that say nothing of that. */
+export function networkFailure(systemCode: string): StoreFailureCode | undefined {
+  if (TIMEOUT_CODES.has(systemCode)) return 'BLOB_TIMEOUT';
+  if (NETWORK_CODES.has(systemCode)) return 'BLOB_STORE_UNAVAILABLE';
+  if (systemCode === 'ENOTFOUND') return 'BLOB_STORE_UNKNOWN';
+  if (TRUST_CODES.has(systemCode) || systemCode.startsWith('ERR_TLS_')) return 'BLOB_TLS_UNTRUSTED';
+  if (systemCode === 'EPROTO' || systemCode.startsWith('ERR_SSL_')) return 'BLOB_STORE_REFUSED';
+  return undefined;
+}
+
+const TIMEOUT_CODES = new Set(['ETIMEDOUT', 'ESOCKETTIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
+const NETWORK_CODES = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'EPIPE',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'UND_ERR_SOCKET',
+  'ERR_STREAM_PREMATURE_CLOSE',
+]);
+const TRUST_CODES = new Set([
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_UNTRUSTED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);

@@ -34,7 +34,10 @@ export interface BlobStorage {
   /** `BLOB_NOT_FOUND` when missing. */
   getMetadata(id: BlobId, signal: AbortSignal): Promise<BlobMetadata>;
 
-  /** Creates or replaces the blob, atomically and durably: after it resolves the bytes survive a crash of the machine. */
+  /**
+   * Creates or replaces the blob, atomically and durably: after it resolves the bytes survive a crash of the machine. Its
+   * time is the store's at that moment: a list may tell another one, seconds away.
+   */
   putBlob(id: BlobId, bytes: Uint8Array, signal: AbortSignal): Promise<BlobMetadata>;
 
   /** Every blob whose name starts with `prefix`, in no particular order, without holding the whole list in memory. */
@@ -59,7 +62,24 @@ export interface BlobStorage {
   /** Present when blobs are plain files on this machine: worker threads then read and stage packs without copies. */
   readonly localFiles?: LocalBlobFiles;
 
+  /** Present where the store can keep blobs from being deleted for a time. */
+  readonly objectLock?: ObjectLock;
+
   close(): Promise<void>;
+}
+
+/** For how long blobs cannot be deleted or replaced, and by whom: the store's object lock (repository format §2.6). */
+export interface Retention {
+  /** `GOVERNANCE`, `COMPLIANCE` or a store's own word. */
+  readonly mode: string;
+  readonly periodMs: number;
+}
+
+export interface ObjectLock {
+  /** From now on every put of a blob that the format wants kept (`isRetainedBlob`) is kept for the period. */
+  applyToPuts(retention: Retention): void;
+  /** Keeps an existing blob for the period from now. A shorter time than it is kept for already changes nothing. */
+  extend(id: BlobId, retention: Retention, signal: AbortSignal): Promise<void>;
 }
 
 /** Direct access to the files of a local store. Paths are absolute. */

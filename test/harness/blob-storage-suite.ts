@@ -11,6 +11,11 @@ export interface ReadOnlySubject {
   readonly writer: BlobStorage;
 }
 
+export interface SuiteOptions {
+  /** How far the time that a put tells may be from the one that is read later. */
+  readonly timestampSlackMs?: number;
+}
+
 export type OpenSubject = (t: TestContext) => Promise<BlobStorage | ReadOnlySubject>;
 
 const signal = new AbortController().signal;
@@ -44,7 +49,8 @@ async function names(storage: BlobStorage, prefix: string): Promise<string[]> {
   return (await list(storage, prefix)).map((blob) => blob.id);
 }
 
-export function blobStorageSuite(name: string, open: OpenSubject): void {
+export function blobStorageSuite(name: string, open: OpenSubject, options: SuiteOptions = {}): void {
+  const { timestampSlackMs = 0 } = options;
   const subject = async (t: TestContext): Promise<{ reader: BlobStorage; writer: BlobStorage; readOnly: boolean }> => {
     const opened = await open(t);
     const readOnly = 'readOnly' in opened;
@@ -55,16 +61,23 @@ export function blobStorageSuite(name: string, open: OpenSubject): void {
     return { reader, writer, readOnly };
   };
   describe(name, () => {
-    readingTests(subject);
-    listingTests(subject);
+    readingTests(subject, timestampSlackMs);
+    listingTests(subject, timestampSlackMs);
     changingTests(subject);
     localFileTests(subject);
   });
 }
 
+function assertSameBlob(told: BlobMetadata, expected: BlobMetadata | undefined, slackMs: number): void {
+  assert.ok(expected !== undefined);
+  const apartMs = Math.abs(told.timestampMs - expected.timestampMs);
+  assert.ok(apartMs <= slackMs, `${told.id}: times ${apartMs} ms apart`);
+  assert.deepEqual({ ...told, timestampMs: 0 }, { ...expected, timestampMs: 0 });
+}
+
 type Subject = (t: TestContext) => Promise<{ reader: BlobStorage; writer: BlobStorage; readOnly: boolean }>;
 
-function readingTests(subject: Subject): void {
+function readingTests(subject: Subject, slackMs: number): void {
   test('a missing blob is BLOB_NOT_FOUND, whichever way it is read', async (t) => {
     const { reader } = await subject(t);
     for (const missing of NAMES.map(id)) {
@@ -80,7 +93,7 @@ function readingTests(subject: Subject): void {
     for (const [index, bytes] of [new Uint8Array(0), bytesOf('x'), bytesOf('some bytes'), large].entries()) {
       const blob = id(`blob-of-some-length-${index}`);
       const put = await writer.putBlob(blob, bytes, signal);
-      assert.deepEqual(put, await reader.getMetadata(blob, signal));
+      assertSameBlob(put, await reader.getMetadata(blob, signal), slackMs);
       assert.equal(put.length, bytes.length);
       assert.ok(put.timestampMs > Date.UTC(2020, 0, 1), 'the timestamp is a time');
       assert.ok(Buffer.from(bytes).equals(await reader.getBlob(blob, undefined, signal)));
@@ -173,7 +186,7 @@ function readingTests(subject: Subject): void {
   });
 }
 
-function listingTests(subject: Subject): void {
+function listingTests(subject: Subject, slackMs: number): void {
   test('lists exactly the blobs with a prefix, and what it says of them is true', async (t) => {
     const { reader, writer } = await subject(t);
     const put = new Map<string, BlobMetadata>();
@@ -202,7 +215,7 @@ function listingTests(subject: Subject): void {
       const expected = NAMES.filter((name) => name.startsWith(prefix)).sort();
       assert.deepEqual(await names(reader, prefix), expected, `prefix "${prefix}"`);
     }
-    for (const blob of await list(reader, '')) assert.deepEqual(blob, put.get(blob.id));
+    for (const blob of await list(reader, '')) assertSameBlob(blob, put.get(blob.id), slackMs);
   });
 
   test('a list can be left early or aborted midway', async (t) => {

@@ -1,0 +1,416 @@
+// Blobs in an S3 bucket (repository format §1.4): a blob is the object `prefix ‖ name`. One request a call and one attempt:
+// retrying, limits and counting are wrappers.
+import { createHash } from 'node:crypto';
+import type { GetObjectCommandOutput, PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
+import type { Clock } from '../../base/clock.ts';
+import { assertRangeInside, blobInvalidRange, blobNotFound, storageIsReadOnly, storeFailure } from './blob-errors.ts';
+import { assertBlobId, assertBlobPrefix, isBlobId } from './blob-id.ts';
+import { readBody } from './read-body.ts';
+import { isRetainedBlob } from './retained-blobs.ts';
+import { createS3Client, s3Region, type S3Library } from './s3-client.ts';
+import { s3ErrorFacts, translateS3Error } from './s3-errors.ts';
+import type { S3Options } from './s3-options.ts';
+import { parseStorageClasses, STORAGE_CONFIG_NAME, storageClassOf, type StorageClasses } from './s3-storage-classes.ts';
+import type { BlobId, BlobMetadata, BlobStorage, ByteRange, ObjectLock, Retention } from './storage.ts';
+
+export interface S3StorageDeps {
+  readonly clock: Pick<Clock, 'nowMs'>;
+}
+
+const CONTENT_TYPE = 'application/x-kopia';
+/** Longer blobs go in parts. Packs never do: some stores tell the parts of a whole from one that was put. */
+const LONGEST_PUT_BYTES = 64 << 20;
+const PART_BYTES = 16 << 20;
+const PARTS_AT_A_TIME = 4;
+/** A `.storageconfig` longer than that is none. */
+const MAX_STORAGE_CONFIG_BYTES = 1 << 20;
+
+/** No request yet, unless the bucket has to be asked for its region. */
+export async function openS3Storage(
+  options: S3Options & { readonly readOnly?: boolean },
+  deps: S3StorageDeps,
+  signal: AbortSignal,
+): Promise<BlobStorage> {
+  const library = await import('@aws-sdk/client-s3');
+  const region = await s3Region(library, options, signal);
+  return new S3Storage(library, options, region, deps);
+}
+
+interface Subject {
+  readonly operation: string;
+  readonly subject: string;
+  readonly id?: BlobId;
+}
+
+class S3Storage implements BlobStorage {
+  readonly displayName: string;
+  readonly objectLock: ObjectLock;
+  readonly #library: S3Library;
+  readonly #options: S3Options & { readonly readOnly?: boolean };
+  readonly #region: string;
+  readonly #clock: Pick<Clock, 'nowMs'>;
+  #client: S3Client;
+  /** Whether this client was answered: then what fails later is not the address. */
+  #hasAnswered = false;
+  readonly #oldClients: S3Client[] = [];
+  #retention: Retention | undefined;
+  #storageClasses: StorageClasses | undefined;
+
+  constructor(
+    library: S3Library,
+    options: S3Options & { readonly readOnly?: boolean },
+    region: string,
+    deps: S3StorageDeps,
+  ) {
+    const { bucket, prefix, endpoint } = options;
+    this.#library = library;
+    this.#options = options;
+    this.#region = region;
+    this.#clock = deps.clock;
+    this.#client = createS3Client(library, options, region);
+    this.displayName = `s3://${bucket}/${prefix}${endpoint === undefined ? '' : ` at ${endpoint}`}`;
+    this.objectLock = {
+      applyToPuts: (retention) => {
+        this.#retention = retention;
+      },
+      extend: (id, retention, signal) => this.#extendRetention(id, retention, signal),
+    };
+  }
+
+  async getBlob(id: BlobId, range: ByteRange | undefined, signal: AbortSignal): Promise<Uint8Array> {
+    signal.throwIfAborted();
+    assertBlobId(id);
+    if (range?.length === 0) return await this.#readNothing(id, range, signal);
+    if (range !== undefined && !isSendable(range)) throw blobInvalidRange(id, range, undefined);
+    const subject = { operation: 'read', subject: `blob ${id}`, id };
+    const bounds = range === undefined ? {} : { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
+    const { GetObjectCommand } = this.#library;
+    return await this.#request(
+      subject,
+      async (client) => {
+        const answer = await client.send(new GetObjectCommand({ ...this.#place(id), ...bounds }), {
+          abortSignal: signal,
+        });
+        return await bodyOf(answer, id, range, signal);
+      },
+      signal,
+      (error) =>
+        range !== undefined && s3ErrorFacts(error).httpStatus === 416 ? blobInvalidRange(id, range, undefined) : error,
+    );
+  }
+
+  async getMetadata(id: BlobId, signal: AbortSignal): Promise<BlobMetadata> {
+    signal.throwIfAborted();
+    assertBlobId(id);
+    const { HeadObjectCommand } = this.#library;
+    const command = new HeadObjectCommand(this.#place(id));
+    const answer = await this.#request(
+      { operation: 'look at', subject: `blob ${id}`, id },
+      (client) => client.send(command, { abortSignal: signal }),
+      signal,
+    );
+    return { id, length: answer.ContentLength ?? 0, timestampMs: wholeSeconds(answer.LastModified) };
+  }
+
+  async putBlob(id: BlobId, bytes: Uint8Array, signal: AbortSignal): Promise<BlobMetadata> {
+    signal.throwIfAborted();
+    assertBlobId(id);
+    this.#refuseReadOnly(`write blob ${id}`);
+    const input = { ...this.#place(id), ...(await this.#putOptions(id, signal)), Body: bytes };
+    const subject = { operation: 'write', subject: `blob ${id}`, id };
+    const dateMs = await this.#request(subject, (client) => this.#put(client, input, signal), signal);
+    return { id, length: bytes.length, timestampMs: dateMs };
+  }
+
+  async *listBlobs(prefix: string, signal: AbortSignal): AsyncIterable<BlobMetadata> {
+    signal.throwIfAborted();
+    assertBlobPrefix(prefix);
+    const { bucket, prefix: place } = this.#options;
+    const { ListObjectsV2Command } = this.#library;
+    const input = { Bucket: bucket, Prefix: `${place}${prefix}`, Delimiter: '/', EncodingType: 'url' as const };
+    let token: string | undefined;
+    do {
+      const page = new ListObjectsV2Command({ ...input, ...(token === undefined ? {} : { ContinuationToken: token }) });
+      const subject = { operation: 'list', subject: `blobs of ${this.displayName}` };
+      const answer = await this.#request(subject, (client) => client.send(page, { abortSignal: signal }), signal);
+      const isEncoded = answer.EncodingType === 'url';
+      for (const { Key: key = '', Size: length = 0, LastModified: time } of answer.Contents ?? []) {
+        signal.throwIfAborted();
+        const name = (isEncoded ? decodeKey(key) : key).slice(place.length);
+        // Whatever else lies there is nobody's blob.
+        if (isBlobId(name) && name !== STORAGE_CONFIG_NAME) yield { id: name, length, timestampMs: wholeSeconds(time) };
+      }
+      token = nextToken(answer.IsTruncated, token, answer.NextContinuationToken, subject);
+    } while (token !== undefined);
+    signal.throwIfAborted();
+  }
+
+  async deleteBlob(id: BlobId, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    assertBlobId(id);
+    this.#refuseReadOnly(`delete blob ${id}`);
+    const { DeleteObjectCommand } = this.#library;
+    const command = new DeleteObjectCommand(this.#place(id));
+    const isGone = (error: unknown): boolean => ['NoSuchKey', 'NotFound'].includes(s3ErrorFacts(error).name);
+    await this.#request(
+      { operation: 'delete', subject: `blob ${id}` },
+      async (client) => {
+        try {
+          await client.send(command, { abortSignal: signal });
+        } catch (error) {
+          if (!isGone(error)) throw error;
+        }
+      },
+      signal,
+    );
+  }
+
+  async freeBytes(signal: AbortSignal): Promise<undefined> {
+    signal.throwIfAborted();
+  }
+
+  async close(): Promise<void> {
+    for (const client of [this.#client, ...this.#oldClients.splice(0)]) client.destroy();
+  }
+
+  #place(id: string): { Bucket: string; Key: string } {
+    return { Bucket: this.#options.bucket, Key: `${this.#options.prefix}${id}` };
+  }
+
+  #refuseReadOnly(operation: string): void {
+    if (this.#options.readOnly === true) throw storageIsReadOnly(operation, this.displayName);
+  }
+
+  /** Nothing of a blob can still be asked for where there is none, or outside of it. */
+  async #readNothing(id: BlobId, range: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+    const { length } = await this.getMetadata(id, signal);
+    assertRangeInside(id, range, length);
+    return new Uint8Array(0);
+  }
+
+  /** The store's time of the put: its answer's date. */
+  async #put(
+    client: S3Client,
+    input: PutObjectCommandInput & { Body: Uint8Array },
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { PutObjectCommand } = this.#library;
+    if (input.Body.length > LONGEST_PUT_BYTES) return await this.#putInParts(client, input, signal);
+    const locked = input.ObjectLockMode === undefined ? {} : { ContentMD5: md5Base64(input.Body) };
+    const command = new PutObjectCommand({ ...input, ...locked });
+    let date: string | undefined;
+    command.middlewareStack.add(
+      (next) => async (args) => {
+        const result = await next(args);
+        date = headerOf(result.response, 'date');
+        return result;
+      },
+      { step: 'deserialize', priority: 'low' },
+    );
+    await client.send(command, { abortSignal: signal });
+    return storeTime(date, this.#clock.nowMs());
+  }
+
+  async #putInParts(client: S3Client, input: PutObjectCommandInput, signal: AbortSignal): Promise<number> {
+    const { Upload } = await import('@aws-sdk/lib-storage');
+    const abortController = new AbortController();
+    const abort = (): void => abortController.abort();
+    const checksum = input.ObjectLockMode === undefined ? {} : { ChecksumAlgorithm: 'CRC32' as const };
+    const upload = new Upload({
+      client,
+      params: { ...checksum, ...input },
+      partSize: PART_BYTES,
+      queueSize: PARTS_AT_A_TIME,
+      abortController,
+    });
+    signal.addEventListener('abort', abort);
+    try {
+      await upload.done();
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+    return storeTime(undefined, this.#clock.nowMs());
+  }
+
+  async #putOptions(id: BlobId, signal: AbortSignal): Promise<Omit<PutObjectCommandInput, 'Bucket' | 'Key'>> {
+    const { serverSideEncryption, kmsKeyId, tagging, storageClass, checksumAlgorithm } = this.#options;
+    this.#storageClasses ??= await this.#readStorageClasses(signal);
+    const chosenClass = storageClassOf(this.#storageClasses, id) ?? storageClass;
+    const retention = isRetainedBlob(id) ? this.#retention : undefined;
+    const encryption = kmsKeyId === undefined ? serverSideEncryption : 'aws:kms';
+    return {
+      ContentType: CONTENT_TYPE,
+      ...(chosenClass === undefined
+        ? {}
+        : { StorageClass: chosenClass as NonNullable<PutObjectCommandInput['StorageClass']> }),
+      ...(encryption === undefined
+        ? {}
+        : { ServerSideEncryption: encryption as NonNullable<PutObjectCommandInput['ServerSideEncryption']> }),
+      ...(kmsKeyId === undefined ? {} : { SSEKMSKeyId: kmsKeyId }),
+      ...(tagging === undefined ? {} : { Tagging: tagging }),
+      ...(checksumAlgorithm === undefined || checksumAlgorithm === 'none'
+        ? {}
+        : { ChecksumAlgorithm: checksumAlgorithm }),
+      ...(retention === undefined ? {} : this.#lockUntil(retention)),
+    };
+  }
+
+  #lockUntil(retention: Retention): Pick<PutObjectCommandInput, 'ObjectLockMode' | 'ObjectLockRetainUntilDate'> {
+    return {
+      ObjectLockMode: retention.mode as NonNullable<PutObjectCommandInput['ObjectLockMode']>,
+      ObjectLockRetainUntilDate: new Date(this.#clock.nowMs() + retention.periodMs),
+    };
+  }
+
+  /** Asked for once, by the first put. */
+  async #readStorageClasses(signal: AbortSignal): Promise<StorageClasses> {
+    const { GetObjectCommand } = this.#library;
+    const command = new GetObjectCommand(this.#place(STORAGE_CONFIG_NAME));
+    const subject = { operation: 'read', subject: STORAGE_CONFIG_NAME };
+    const bytes = await this.#request(
+      subject,
+      async (client) => {
+        try {
+          const answer = await client.send(command, { abortSignal: signal });
+          return await bodyOf(answer, STORAGE_CONFIG_NAME as BlobId, undefined, signal, MAX_STORAGE_CONFIG_BYTES);
+        } catch (error) {
+          // A key that may not be read may be none, as it is for most users: then there are no classes to follow.
+          if (['NoSuchKey', 'NotFound', 'AccessDenied'].includes(s3ErrorFacts(error).name)) return undefined;
+          throw error;
+        }
+      },
+      signal,
+    );
+    return bytes === undefined ? [] : parseStorageClasses(bytes);
+  }
+
+  async #extendRetention(id: BlobId, retention: Retention, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    assertBlobId(id);
+    this.#refuseReadOnly(`extend the retention of blob ${id}`);
+    const { PutObjectRetentionCommand } = this.#library;
+    const { ObjectLockMode: mode, ObjectLockRetainUntilDate: until } = this.#lockUntil(retention);
+    const command = new PutObjectRetentionCommand({
+      ...this.#place(id),
+      Retention: {
+        Mode: mode as NonNullable<Retention['mode']> as 'GOVERNANCE' | 'COMPLIANCE',
+        RetainUntilDate: until,
+      },
+      ChecksumAlgorithm: 'CRC32',
+    });
+    const subject = { operation: 'extend the retention of', subject: `blob ${id}`, id };
+    await this.#request(subject, (client) => client.send(command, { abortSignal: signal }), signal);
+  }
+
+  /** One attempt. Translates what fails, and asks for credentials anew next time when these no longer do. */
+  async #request<T>(
+    { operation, subject, id }: Subject,
+    send: (client: S3Client) => Promise<T>,
+    signal: AbortSignal,
+    recognize: (error: unknown) => unknown = (error) => error,
+  ): Promise<T> {
+    const client = this.#client;
+    try {
+      const answer = await send(client);
+      if (client === this.#client) this.#hasAnswered = true;
+      return answer;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const error = recognize(thrown);
+      const { name, httpStatus } = s3ErrorFacts(error);
+      if (id !== undefined && (name === 'NoSuchKey' || name === 'NotFound')) throw blobNotFound(id);
+      const translated = translateS3Error(error, { operation, subject, hasAnswered: this.#hasAnswered });
+      if (isCredentialsFailure(translated)) this.#renewClient(client);
+      else if (httpStatus !== undefined) this.#hasAnswered = true;
+      throw translated;
+    }
+  }
+
+  /** Only once for all that failed with the old one. */
+  #renewClient(failed: S3Client): void {
+    if (failed !== this.#client) return;
+    this.#oldClients.push(failed);
+    this.#client = createS3Client(this.#library, this.#options, this.#region);
+  }
+}
+
+function isCredentialsFailure(error: unknown): boolean {
+  return error instanceof Error && 'retry' in error && error.retry === 'after-refresh';
+}
+
+function isSendable({ offset, length }: ByteRange): boolean {
+  const valid = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
+  return valid && Number.isSafeInteger(offset + length);
+}
+
+/** The bytes of an answer, exactly those asked for; the rest of a body that is not wanted is not waited for. */
+async function bodyOf(
+  { Body: body, ContentLength: length, ContentRange: contentRange }: GetObjectCommandOutput,
+  id: BlobId,
+  range: ByteRange | undefined,
+  signal: AbortSignal,
+  maxBytes?: number,
+): Promise<Uint8Array> {
+  const details = { operation: 'read', subject: `blob ${id}` };
+  if (body === undefined) throw storeFailure('BLOB_TRUNCATED', details);
+  const stream = body as unknown as NodeJS.ReadableStream & { destroy(error?: Error): void };
+  const drop = <E>(error: E): E => {
+    stream.destroy();
+    return error;
+  };
+  if (range !== undefined) {
+    const told = parseContentRange(contentRange);
+    if (told === undefined) throw drop(storeFailure('BLOB_STORE_REFUSED', { ...details, storeCode: 'RangeIgnored' }));
+    const isShort = told.from !== range.offset || told.to !== range.offset + range.length - 1;
+    if (isShort) throw drop(blobInvalidRange(id, range, told.total));
+  }
+  return await readBody(stream, { expectedBytes: range?.length ?? length, maxBytes, details }, signal);
+}
+
+function parseContentRange(
+  text: string | undefined,
+): { from: number; to: number; total: number | undefined } | undefined {
+  const [, from, to, total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(text ?? '') ?? [];
+  if (from === undefined || to === undefined) return undefined;
+  return { from: Number(from), to: Number(to), total: total === '*' ? undefined : Number(total) };
+}
+
+/** A list that never ends by itself: the same place again, or a next page without its place. */
+function nextToken(
+  isTruncated: boolean | undefined,
+  token: string | undefined,
+  next: string | undefined,
+  details: Subject,
+): string | undefined {
+  if (isTruncated !== true) return undefined;
+  if (next === undefined || next === token)
+    throw storeFailure('BLOB_STORE_REFUSED', { ...details, storeCode: 'EndlessList' });
+  return next;
+}
+
+function decodeKey(key: string): string {
+  try {
+    return decodeURIComponent(key.replaceAll('+', ' '));
+  } catch {
+    return key;
+  }
+}
+
+/** A list tells milliseconds where a HEAD tells seconds: the same blob has one time. */
+function wholeSeconds(time: Date | undefined): number {
+  return time === undefined ? 0 : Math.floor(time.getTime() / 1000) * 1000;
+}
+
+function storeTime(date: string | undefined, otherwiseMs: number): number {
+  const parsed = date === undefined ? Number.NaN : Date.parse(date);
+  return Number.isNaN(parsed) ? Math.floor(otherwiseMs / 1000) * 1000 : parsed;
+}
+
+function headerOf(response: unknown, name: string): string | undefined {
+  const headers = (response as { readonly headers?: Readonly<Record<string, string>> } | undefined)?.headers;
+  return headers?.[name];
+}
+
+function md5Base64(bytes: Uint8Array): string {
+  return createHash('md5').update(bytes).digest('base64');
+}
