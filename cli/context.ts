@@ -4,6 +4,8 @@ import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { RandomSource } from '../base/random.ts';
 import { systemRandom } from '../base/random.ts';
+import type { BandwidthSchedule } from '../repo-format/blob/wrap/bandwidth.ts';
+import { isUsed, newStorageStats, type StorageStats } from '../repo-format/blob/wrap/counting.ts';
 import { cacheRoot } from './cache-directory.ts';
 import type { SourceDefaults } from '../repo-format/snapshot/source.ts';
 import { defaultIdentity } from './identity.ts';
@@ -25,6 +27,8 @@ export interface GlobalOptions {
   readonly passwordFile?: string;
   readonly cacheDir?: string;
   readonly memoryLimit?: number;
+  readonly bwlimit?: BandwidthSchedule;
+  readonly maxRequests?: number;
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly logLevel: LogLevel;
@@ -42,22 +46,28 @@ export interface CliContext extends Runtime {
   readonly cacheRoot: string | undefined;
   /** Ids of contents with manifests that could not be read: what was shown or done is not everything. */
   readonly lostManifests: string[];
+  /** What went to object stores, of all that were opened. */
+  readonly storageStats: StorageStats;
   /** A remark for people on standard error; nothing with `--quiet` or `--json`. */
   note(line: string): void;
 }
 
 export function createContext(runtime: Runtime, options: GlobalOptions): CliContext {
+  const storageStats = newStorageStats();
   const silent = options.json === true || options.quiet === true;
   return {
     ...runtime,
     options,
-    output: createOutput(runtime.stdout, options.json === true),
+    output: createOutput(runtime.stdout, options.json === true, () =>
+      isUsed(storageStats) ? storageStats : undefined,
+    ),
     logger: createLogger(options.logLevel),
     clock: systemClock,
     random: systemRandom,
     identity: defaultIdentity(runtime.environment, runtime.workingDirectory),
     cacheRoot: cacheRoot(options.cacheDir, runtime.environment),
     lostManifests: [],
+    storageStats,
     note(line) {
       if (!silent) runtime.stderr.write(`${line}\n`);
     },

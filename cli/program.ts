@@ -3,7 +3,8 @@ import { Command, Option } from 'commander';
 import type { Runner, Work } from './command-runner.ts';
 import type { GlobalOptions } from './context.ts';
 import { LOG_LEVELS } from './logger.ts';
-import { parseSizeBytes } from './option-values.ts';
+import { parseBandwidthLimit } from './bandwidth-limit.ts';
+import { parsePositive, parseSizeBytes } from './option-values.ts';
 import { defineBrowseCommands } from './commands/browse.ts';
 import { defineCacheCommands } from './commands/cache.ts';
 import { defineCompletionCommand } from './commands/completion.ts';
@@ -50,6 +51,16 @@ export function createProgram(version: string, run: (options: GlobalOptions, wor
     .option('--password-file <file>', 'read the password from a file (else WINDLASS_PASSWORD, else a prompt)')
     .option('--cache-dir <dir>', 'root of the local caches (else WINDLASS_CACHE_DIR, else under the XDG cache home)')
     .option('--memory-limit <size>', 'bound of the memory used, such as 256MiB', parseSizeBytes)
+    .option(
+      '--bwlimit <rate>',
+      'bytes a second to and from the repository: 10MiB/s, UP:DOWN, or by time: 08:00-18:00=2MiB/s,else=off',
+      parseBandwidthLimit,
+    )
+    .option(
+      '--max-requests <n>',
+      'requests of a kind (reads, writes, lists) under way to an object store',
+      parsePositive,
+    )
     .option('--json', 'print exactly one JSON document on standard output')
     .option('-q, --quiet', 'no progress and no remarks on standard error')
     .addOption(new Option('--log-level <level>', 'what to log on standard error').choices(LOG_LEVELS).default('warn'))

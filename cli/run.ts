@@ -1,6 +1,7 @@
 // Runs one command line: parses, calls, maps every outcome to an exit code and every failure to one line.
 import { CommanderError } from 'commander';
 import { isAbortError } from '../base/errors.ts';
+import { isUsed } from '../repo-format/blob/wrap/counting.ts';
 import { createContext, type CliContext, type Runtime } from './context.ts';
 import { codeOf, errorLine, messageOf } from './error-line.ts';
 import { EXIT, exitCodeOf, type ExitCode } from './exit-codes.ts';
@@ -50,6 +51,10 @@ async function runWith(runtime: Runtime, args: readonly string[], version: strin
     if (error instanceof CommanderError) return commanderExit(error, runtime, args);
     reportFailure(error, runtime, context);
     return runtime.signal.aborted ? EXIT.interrupted : exitCodeOf(error);
+  } finally {
+    if (context !== undefined && isUsed(context.storageStats)) {
+      context.logger.debug('requests to the store', { ...context.storageStats });
+    }
   }
 }
 

@@ -21,7 +21,10 @@ export interface Access {
 export async function openStorage(context: CliContext, access: Access): Promise<BlobStorage> {
   const path = repositoryPath(context.options.repository, context.workingDirectory);
   try {
-    return await openFilesystemStorage({ path, readOnly: access.readOnly }, { random: context.random });
+    const folder = await openFilesystemStorage({ path, readOnly: access.readOnly }, { random: context.random });
+    if (context.options.bwlimit !== undefined)
+      context.note('A folder is used directly: --bwlimit holds for object stores only.');
+    return folder;
   } catch (cause) {
     if (!hasCode(cause, 'BLOB_ROOT_MISSING')) throw cause;
     throw new WindlassError(`no repository at ${path}`, { code: 'REPOSITORY_NOT_FOUND', context: { path }, cause });

@@ -26,7 +26,12 @@ export interface Output {
   readonly wroteDocument: boolean;
 }
 
-export function createOutput(sink: ByteSink & NodeJS.WritableStream, json: boolean): Output {
+/** `storage` is asked last of all; what it gives becomes a member of the document, where that is an object. */
+export function createOutput(
+  sink: ByteSink & NodeJS.WritableStream,
+  json: boolean,
+  storage: () => unknown = () => undefined,
+): Output {
   let wroteDocument = false;
   const put = async (chunk: string | Uint8Array): Promise<void> => {
     if (!sink.write(chunk)) await once(sink, 'drain');
@@ -46,7 +51,7 @@ export function createOutput(sink: ByteSink & NodeJS.WritableStream, json: boole
     documentText(text) {
       if (!json) return;
       wroteDocument = true;
-      sink.write(`${text}\n`);
+      sink.write(`${withStorage(text, storage())}\n`);
     },
     bytes: put,
     async list(items, asLine, asJsonText) {
@@ -71,6 +76,12 @@ export function createOutput(sink: ByteSink & NodeJS.WritableStream, json: boole
       await put(pending);
     },
   };
+}
+
+function withStorage(text: string, storage: unknown): string {
+  if (storage === undefined || !text.startsWith('{')) return text;
+  const start = text.slice(0, -1);
+  return `${start}${start === '{' ? '' : ','}"storage":${jsonText(storage)}}`;
 }
 
 /** JSON with 64-bit integers written as plain numbers. */

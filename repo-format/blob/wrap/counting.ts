@@ -45,6 +45,11 @@ export function newStorageStats(): StorageStats {
   };
 }
 
+/** Whether there was a request at all. */
+export function isUsed(stats: StorageStats): boolean {
+  return [stats.get, stats.head, stats.put, stats.list, stats.delete].some(({ requests }) => requests > 0);
+}
+
 /**
  * Counts into `stats`. Local files pass through, what is done to them is not counted. Closing closes the wrapped storage.
  */

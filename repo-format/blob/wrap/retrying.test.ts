@@ -179,10 +179,13 @@ test('operations that find their credentials expired together share one refresh'
   assert.equal(refreshed, 1);
 });
 
-test('without a way to refresh, expired credentials are told', async (t) => {
-  const { storage, faulty } = await open(t);
+test('an adapter that refreshes by itself is asked once more', async (t) => {
+  const { storage, faulty, clock } = await open(t);
   faulty.plan({ method: 'getBlob', error: expired });
+  assert.deepEqual(await storage.getBlob(id, undefined, signal), bytes);
+  faulty.plan({ method: 'getBlob', error: expired, times: 2 });
   await assert.rejects(storage.getBlob(id, undefined, signal), { code: 'BLOB_CREDENTIALS_EXPIRED' });
+  assert.deepEqual(clock.sleepsMs, []);
 });
 
 test('a refresh that fails for now is tried again, one that never will is told', async (t) => {

@@ -39,7 +39,7 @@ export interface RetryEvent {
 export interface RetryDeps {
   readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>;
   readonly random: RandomSource;
-  /** Makes the adapter ask its provider's credential chain anew. Without it `after-refresh` is as `never`. */
+  /** Makes the adapter ask its provider's credential chain anew. Without it the adapter does so by itself, with the next call. */
   readonly refreshCredentials?: (signal: AbortSignal) => Promise<void>;
   readonly onRetry?: (event: RetryEvent) => void;
 }
@@ -189,7 +189,7 @@ class Operation {
       startedMs: this.#startedMs,
       nowMs: clock.monotonicMs(),
       failures: this.#failures,
-      hasRefreshed: this.#hasRefreshed || refresh === undefined,
+      hasRefreshed: this.#hasRefreshed,
     };
     const verdict = judgeFailure(error, trouble, limits, randomFraction(random));
     if (verdict.next === 'give-up') throw this.#givenUp(error);
