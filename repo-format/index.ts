@@ -52,6 +52,7 @@ export {
   type SnapshotManifest,
   type SnapshotStats,
 } from './snapshot/snapshot-manifest.ts';
+export { expiredSnapshots, planExpiry, type SourceExpiry } from './snapshot/expiry.ts';
 export { planRetention } from './snapshot/retention.ts';
 export { deleteSnapshot, findPrevious, listSnapshots, loadSnapshot, saveSnapshot } from './snapshot/snapshots.ts';
 export { formatSource, type SnapshotSource } from './snapshot/source.ts';

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { collect, collectTag, parseCount, parsePercent, parseThreads } from '../option-values.ts';
 import { SOURCE_HELP, withExamples, type Runner } from '../command-runner.ts';
 import type { CreateOptions } from '../snapshot/create.ts';
+import type { ExpireOptions } from '../snapshot/expire.ts';
 import type { ListOptions } from '../snapshot/list.ts';
 import type { VerifyOptions } from '../snapshot/verify.ts';
 import { defineRestoreCommand } from './restore.ts';
@@ -12,6 +13,7 @@ export function defineSnapshotCommands(program: Command, run: Runner): void {
   defineCreate(group, run);
   defineList(group, run);
   defineShowAndDelete(group, run);
+  defineExpire(group, run);
   definePins(group, run);
   defineVerifyAndDiff(group, run);
   defineRestoreCommand(group, run);
@@ -88,6 +90,27 @@ function defineShowAndDelete(group: Command, run: Runner): void {
         await run(command, async (context) => (await import('../snapshot/delete.ts')).deleteCommand(context, ids));
       }),
     ['windlass snapshot delete 3a58170b101944c0feceb1ffafe894cb'],
+  );
+}
+
+function defineExpire(group: Command, run: Runner): void {
+  withExamples(
+    group
+      .command('expire')
+      .description('delete the snapshots that the stored retention policies do not keep; pinned ones always stay')
+      .argument('[source...]', 'only those of these sources: user@host:/path or a local path (default: all)')
+      .option('-n, --dry-run', 'say what would go, and delete nothing')
+      .option('--force', 'also in a repository that Velero manages')
+      .action(async (sources: readonly string[], options: ExpireOptions, command: Command) => {
+        await run(command, async (context) =>
+          (await import('../snapshot/expire.ts')).expireCommand(context, sources, options),
+        );
+      }),
+    [
+      'windlass policy set /home --keep-daily 7 --keep-weekly 4',
+      'windlass snapshot expire --dry-run',
+      'windlass snapshot expire /home',
+    ],
   );
 }
 

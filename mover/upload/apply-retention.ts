@@ -2,9 +2,9 @@
 // built-in defaults remove nothing.
 import {
   deleteSnapshot,
+  expiredSnapshots,
   listSnapshots,
   type ManifestId,
-  planRetention,
   type Repository,
   type SnapshotSource,
   type SourcePolicies,
@@ -39,11 +39,8 @@ async function removeExpired(
   logger: Logger,
   signal: AbortSignal,
 ): Promise<ManifestId[]> {
-  const isAsked = Object.keys(policies.effective.stored.retention ?? {}).some((key) => key.startsWith('keep'));
   const snapshots = await listSnapshots(repository.manifests, { source }, signal);
-  const decisions = planRetention(snapshots, policies.effective.policy.retention ?? {});
-  // Checkpoints that a later snapshot has made useless go in any case.
-  const expired = decisions.filter(({ keep, snapshot }) => !keep && (isAsked || snapshot.incomplete !== undefined));
+  const expired = expiredSnapshots(snapshots, policies.effective);
   for (const { snapshot } of expired) {
     logger.info('snapshot expired by the retention policy', { snapshotId: snapshot.id });
     await deleteSnapshot(repository.manifests, snapshot.id, signal);

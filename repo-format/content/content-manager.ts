@@ -228,6 +228,40 @@ export class ContentManager {
     else if (entry?.deleted === false) this.#rows.delete(entry, this.#nowSeconds());
   }
 
+  /** Marks the content of a live `entry` deleted, unless somebody has changed it since the entry was read. */
+  async deleteEntry(entry: IndexEntry, signal: AbortSignal): Promise<void> {
+    do await this.startSession(signal);
+    while (!this.#isReady);
+    if (!entry.deleted && this.isCurrent(entry) && !this.#newContents.has(contentKey(entry.id))) {
+      this.#rows.delete(entry, this.#nowSeconds());
+    }
+  }
+
+  /**
+   * Stores an indexed content once more, live, in a pack of this session, by its sealed bytes, which the caller has checked
+   * (repository format §7.4). False when there is nothing to do: this session has stored it already, or somebody else has
+   * changed it since `entry` was read.
+   */
+  async move(entry: IndexEntry, sealed: Uint8Array, signal: AbortSignal): Promise<boolean> {
+    do await this.startSession(signal);
+    while (!this.#isReady);
+    if (!this.isCurrent(entry)) return false;
+    const moved = this.#writer.move(entry, sealed);
+    await this.#packs.storeFull(signal);
+    return moved;
+  }
+
+  /** True while `entry` is what the index says of its content. */
+  isCurrent(entry: IndexEntry): boolean {
+    const now = this.find(entry.id);
+    return (
+      now !== undefined &&
+      now.timestampSeconds === entry.timestampSeconds &&
+      now.deleted === entry.deleted &&
+      now.packId === entry.packId
+    );
+  }
+
   /** Deleted since the last flush. */
   isPendingDeletion(id: ContentId): boolean {
     return this.#rows.isDeleted(id);

@@ -12,11 +12,11 @@ import { toHex } from '../../base/hex.ts';
 import type { RandomSource } from '../../base/random.ts';
 import type { BlobId } from '../blob/storage.ts';
 import { type Compressor, createCompressor } from '../compression/compressor.ts';
-import { type CipherSpec, type ContentCipher, createContentCipher } from '../crypto/content-cipher.ts';
+import { type CipherSpec, type ContentCipher, createContentCipher, putBytes } from '../crypto/content-cipher.ts';
 import { createKeyedHash, type KeyedHash } from '../hash/keyed-hash.ts';
 import { PartialHash } from '../hash/partial-hash.ts';
-import { type ContentId, isKeyPrefix } from '../index/content-id.ts';
-import { nextTimestampSeconds } from '../index/entry.ts';
+import { contentKey, type ContentId, isKeyPrefix } from '../index/content-id.ts';
+import { type IndexEntry, nextTimestampSeconds } from '../index/entry.ts';
 import { type IndexSet, LIVE } from '../index/index-set.ts';
 import { MAX_CONTENT_BYTES } from './content-codec.ts';
 import { GrowingPack, type PackKind, type StagedPack, StagingPlace, type StagingSpec } from './growing-pack.ts';
@@ -154,6 +154,37 @@ export class ContentWriter {
   }
 
   /**
+   * Stores a content that is indexed already once more, live, in a pack of this session, by its sealed bytes: those do not
+   * depend on their place. The caller has opened them to see that they are what they should be. False when this session
+   * has stored the content already.
+   */
+  move(entry: IndexEntry, sealed: Uint8Array): boolean {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#sessionId === undefined) throw noSession();
+    const key = this.#key;
+    key.set(contentKey(entry.id));
+    if (this.#newContents.insert(key) === 'present') return false;
+    const now = Math.floor(this.#deps.clock.nowMs() / 1000);
+    const previous = Math.max(entry.timestampSeconds, this.#indexSet.winnerTimestamp(key));
+    try {
+      const kind = key[0] === 0 ? 'p' : 'q';
+      const pack = this.#open[kind] ?? this.#openPack(kind);
+      const offset = pack.length;
+      putThrough(pack, sealed);
+      const { originalLength, compressionId } = entry;
+      const timestampSeconds = nextTimestampSeconds(now, previous);
+      const packedLength = sealed.length;
+      pack.addRow({ key, offset, packedLength, originalLength, compressionId, timestampSeconds });
+      this.stats.packedBytes += packedLength;
+      if (pack.length >= this.#spec.maxPackSizeBytes) this.#handOut(pack);
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
+    return true;
+  }
+
+  /**
    * Takes the open packs out of the writer, complete in their files; the caller owns them from now on. When it throws
    * they are still in the writer, and it may be called again.
    */
@@ -190,9 +221,7 @@ export class ContentWriter {
   }
 
   #requireStorable(data: Uint8Array): void {
-    if (this.#sessionId === undefined) {
-      throw new WindlassError('no session for a new content', { code: 'INTERNAL' });
-    }
+    if (this.#sessionId === undefined) throw noSession();
     if (this.cipher.maxSealedBytes(data.length) > MAX_CONTENT_BYTES) {
       throw new WindlassError(`a content of ${data.length} bytes is too long for an index`, {
         code: 'CONTENT_TOO_LARGE',
@@ -268,6 +297,21 @@ export class ContentWriter {
     let codec = this.#compressors.get(name);
     if (codec === undefined) this.#compressors.set(name, (codec = createCompressor(name)));
     return codec;
+  }
+}
+
+function noSession(): WindlassError {
+  return new WindlassError('no session for a new content', { code: 'INTERNAL' });
+}
+
+/** All of the bytes or, when the file does not take them, none. */
+function putThrough(pack: GrowingPack, bytes: Uint8Array): void {
+  const before = pack.length;
+  try {
+    putBytes(pack, bytes);
+  } catch (error) {
+    pack.rewind(before);
+    throw error;
   }
 }
 

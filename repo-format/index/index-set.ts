@@ -5,7 +5,7 @@ import type { ContentId } from './content-id.ts';
 import { contentKey } from './content-id.ts';
 import type { IndexEntry } from './entry.ts';
 import { IndexFilter, isFilterWorthwhile, isInGroups } from './index-filter.ts';
-import { mergeIndexes } from './merge-indexes.ts';
+import { mergeIndexes, mergeRows } from './merge-indexes.ts';
 import { parseIndex } from './parse-index.ts';
 import type { ParsedIndex } from './parsed-index.ts';
 
@@ -23,6 +23,13 @@ export interface IndexSetData {
   readonly watermarkSeconds: number;
 }
 
+/** A content as the set has it: the winning entry, and the row that stands for its key. */
+export interface SetRow {
+  readonly index: ParsedIndex;
+  readonly entry: number;
+  readonly row: number;
+}
+
 /** What is known of a content: 0 absent, 1 live, 2 deleted but still readable. */
 export type ContentState = 0 | 1 | 2;
 export const ABSENT = 0;
@@ -38,6 +45,8 @@ export class IndexSet {
   readonly #parsed: readonly ParsedIndex[];
   /** Rows of all indexes; a content may have several. */
   readonly rowCount: number;
+  /** How many rows come before those of each index. */
+  readonly #rowStarts: readonly number[];
   #filter: IndexFilter | undefined;
   #searches = 0;
   // Where the last search ended: a result without an allocation.
@@ -45,12 +54,18 @@ export class IndexSet {
   #winnerEntry = -1;
   #winnerTimestamp = 0;
   #winnerDeleted = false;
+  #row = -1;
 
   constructor(indexes: readonly LoadedIndex[], watermarkSeconds: number) {
     this.indexes = indexes;
     this.watermarkSeconds = watermarkSeconds;
     this.#parsed = indexes.map((index) => index.parsed).filter((parsed) => parsed.entryCount > 0);
-    this.rowCount = this.#parsed.reduce((sum, parsed) => sum + parsed.entryCount, 0);
+    let rows = 0;
+    this.#rowStarts = this.#parsed.map((parsed) => {
+      rows += parsed.entryCount;
+      return rows - parsed.entryCount;
+    });
+    this.rowCount = rows;
   }
 
   /** The winning entry, unless the watermark hides it. It may be deleted. `INDEX_CORRUPT` when its row is broken. */
@@ -78,6 +93,39 @@ export class IndexSet {
   winnerTimestamp(key: Uint8Array): number {
     this.#search(key);
     return this.#winnerIndex === undefined ? -1 : this.#winnerTimestamp;
+  }
+
+  /**
+   * HOT, allocates nothing. A number below `rowCount` that stands for the content with this key in this set, whatever its
+   * rows say; −1 when there is none or the watermark hides it.
+   */
+  rowOf(key: Uint8Array): number {
+    return this.state(key) === ABSENT ? -1 : this.#row;
+  }
+
+  /** The key that `rowOf` has answered this row for. */
+  keyOfRow(row: number): Uint8Array {
+    let number = this.#rowStarts.length - 1;
+    while (number > 0 && (this.#rowStarts[number] ?? 0) > row) number--;
+    const parsed = this.#parsed[number];
+    if (parsed === undefined || row < 0 || row >= this.rowCount) throw new RangeError(`no row ${row}`);
+    return parsed.keyAt(row - (this.#rowStarts[number] ?? 0));
+  }
+
+  /**
+   * As {@link iterate}, without an object for each: the one it yields is used again. `row` is what `rowOf` answers for
+   * the key.
+   */
+  *iterateRows(): IterableIterator<SetRow> {
+    let result: { index: ParsedIndex; entry: number; row: number } | undefined;
+    for (const { index, entry, firstNumber, firstEntry } of mergeRows(this.#parsed)) {
+      if (index.isDeletedAt(entry) && index.timestampAt(entry) <= this.watermarkSeconds) continue;
+      result ??= { index, entry, row: 0 };
+      result.index = index;
+      result.entry = entry;
+      result.row = (this.#rowStarts[firstNumber] ?? 0) + firstEntry;
+      yield result;
+    }
   }
 
   /** This set and more indexes, which move to shared memory. */
@@ -118,6 +166,7 @@ export class IndexSet {
       if (index === undefined || !isInGroups(groups, number)) continue;
       const entry = index.find(key);
       if (entry < 0) continue;
+      if (this.#winnerIndex === undefined) this.#row = (this.#rowStarts[number] ?? 0) + entry;
       const timestamp = index.timestampAt(entry);
       const deleted = index.isDeletedAt(entry);
       if (this.#winnerIndex !== undefined && !this.#beatsWinner(index, entry, timestamp, deleted)) continue;

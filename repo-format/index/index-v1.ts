@@ -65,11 +65,15 @@ class RowsV1 implements RowReader {
   }
 
   packEnd(at: number): number {
-    return (this.#view.getUint32(at + 12) & 0x7fff_ffff) + this.#view.getUint32(at + 16);
+    return (this.#view.getUint32(at + 12) & 0x7fff_ffff) + this.packedLength(at);
+  }
+
+  packedLength(at: number): number {
+    return this.#view.getUint32(at + 16);
   }
 
   value(at: number, id: ContentId): IndexEntry {
-    const packedLength = this.#view.getUint32(at + 16);
+    const packedLength = this.packedLength(at);
     return {
       id,
       packId: this.packId(at),

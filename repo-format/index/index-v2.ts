@@ -93,10 +93,12 @@ class RowsV2 implements RowReader {
   }
 
   packEnd(at: number): number {
-    const view = this.#view;
-    const high = this.#tables.valueSize >= 19 ? view.getUint8(at + 18) & 15 : 0;
-    const packedLength = (high << 24) + view.getUint16(at + 11) * 256 + view.getUint8(at + 13);
-    return (view.getUint32(at + 4) & 0x7fff_ffff) + packedLength;
+    return (this.#view.getUint32(at + 4) & 0x7fff_ffff) + this.packedLength(at);
+  }
+
+  packedLength(at: number): number {
+    const high = this.#tables.valueSize >= 19 ? this.#view.getUint8(at + 18) & 15 : 0;
+    return high * 0x100_0000 + this.#view.getUint16(at + 11) * 256 + this.#view.getUint8(at + 13);
   }
 
   *packTable(): IterableIterator<BlobId> {
@@ -114,7 +116,7 @@ class RowsV2 implements RowReader {
       id,
       packId: this.packId(at),
       packOffset: view.getUint32(at + 4) & 0x7fff_ffff,
-      packedLength: ((lengthBits & 15) << 24) + view.getUint16(at + 11) * 256 + view.getUint8(at + 13),
+      packedLength: this.packedLength(at),
       originalLength: ((lengthBits >> 4) << 24) + view.getUint16(at + 8) * 256 + view.getUint8(at + 10),
       compressionId: view.getUint32(formatAt),
       formatVersion: view.getUint8(formatAt + 4),

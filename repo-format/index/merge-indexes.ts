@@ -1,11 +1,23 @@
 // Walks several indexes in key order at once, one winner a key (repository format §7.5). Memory: one cursor an index.
-import { compareEntries, type IndexEntry } from './entry.ts';
+import type { IndexEntry } from './entry.ts';
 import { indexCorrupt, type ParsedIndex } from './parsed-index.ts';
 
 interface Cursor {
   readonly index: ParsedIndex;
+  /** Among the indexes that were given. */
+  readonly number: number;
   entry: number;
   readonly end: number;
+}
+
+/** Where one key's entries are. The walk hands out the same object again and again: take what is needed at once. */
+export interface MergedRow {
+  /** The winner. */
+  index: ParsedIndex;
+  entry: number;
+  /** The lowest-numbered index that has the key, and the entry there: one place that stands for the key. */
+  firstNumber: number;
+  firstEntry: number;
 }
 
 /**
@@ -13,37 +25,65 @@ interface Cursor {
  * there. `INDEX_CORRUPT` when an index is not sorted: it would yield a key twice.
  */
 export function* mergeIndexes(indexes: readonly ParsedIndex[], prefix?: string): IterableIterator<IndexEntry> {
-  const heap = indexes.map((index) => cursorOver(index, prefix)).filter((cursor) => cursor.entry < cursor.end);
+  for (const { index, entry } of mergeRows(indexes, prefix)) yield index.entryAt(entry);
+}
+
+/** As {@link mergeIndexes}, without an object for each key. */
+export function* mergeRows(indexes: readonly ParsedIndex[], prefix?: string): IterableIterator<MergedRow> {
+  const heap = indexes
+    .map((index, number) => cursorOver(index, number, prefix))
+    .filter((cursor) => cursor.entry < cursor.end);
   for (let at = (heap.length >> 1) - 1; at >= 0; at--) siftDown(heap, at);
-  let previous: { readonly index: ParsedIndex; readonly entry: number } | undefined;
-  while (heap.length > 0) {
-    const first = heap[0];
-    if (first === undefined) return;
+  const [top] = heap;
+  if (top === undefined) return;
+  const row: MergedRow = { index: top.index, entry: -1, firstNumber: -1, firstEntry: -1 };
+  let previousIndex = top.index;
+  let previousEntry = -1;
+  for (let first: Cursor | undefined = top; first !== undefined; first = heap[0]) {
     const { index, entry } = first;
-    if (previous !== undefined && compareKeys(previous.index, previous.entry, index, entry) >= 0) {
+    if (previousEntry >= 0 && compareKeys(previousIndex, previousEntry, index, entry) >= 0) {
       throw indexCorrupt('keys are not in order');
     }
-    let winner = index.entryAt(entry);
+    row.index = index;
+    row.entry = entry;
+    row.firstNumber = first.number;
+    row.firstEntry = entry;
     advance(heap);
     for (let next = heap[0]; next !== undefined; next = heap[0]) {
       if (compareKeys(next.index, next.entry, index, entry) !== 0) break;
-      const other = next.index.entryAt(next.entry);
-      if (compareEntries(other, winner) > 0) winner = other;
+      if (beats(next.index, next.entry, row.index, row.entry)) {
+        row.index = next.index;
+        row.entry = next.entry;
+      }
+      if (next.number < row.firstNumber) {
+        row.firstNumber = next.number;
+        row.firstEntry = next.entry;
+      }
       advance(heap);
     }
-    yield winner;
-    previous = { index, entry };
+    yield row;
+    previousIndex = index;
+    previousEntry = entry;
   }
 }
 
-function cursorOver(index: ParsedIndex, prefix: string | undefined): Cursor {
-  if (prefix === undefined) return { index, entry: 0, end: index.entryCount };
+/** `compareEntries` on rows in place. */
+function beats(a: ParsedIndex, entryA: number, b: ParsedIndex, entryB: number): boolean {
+  const later = a.timestampAt(entryA) - b.timestampAt(entryB);
+  if (later !== 0) return later > 0;
+  const deleted = a.isDeletedAt(entryA);
+  if (deleted !== b.isDeletedAt(entryB)) return !deleted;
+  return a.packIdAt(entryA) > b.packIdAt(entryB);
+}
+
+function cursorOver(index: ParsedIndex, number: number, prefix: string | undefined): Cursor {
+  if (prefix === undefined) return { index, number, entry: 0, end: index.entryCount };
   const code = prefix === '' ? 0 : prefix.charCodeAt(0);
   const low = new Uint8Array(index.keySize);
   low[0] = code;
   const high = new Uint8Array(index.keySize);
   high[0] = code + 1;
-  return { index, entry: index.lowerBound(low), end: index.lowerBound(high) };
+  return { index, number, entry: index.lowerBound(low), end: index.lowerBound(high) };
 }
 
 /** Moves the top cursor on, or removes it at its end, and restores the heap. */

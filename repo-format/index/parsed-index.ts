@@ -24,6 +24,8 @@ export interface ParsedIndex {
   /** HOT. */
   isDeletedAt(entry: number): boolean;
   packIdAt(entry: number): BlobId;
+  /** HOT. Bytes in the pack, sealed. */
+  packedLengthAt(entry: number): number;
   /** Every pack that a row may name, each once or more often. */
   packIds(): IterableIterator<BlobId>;
   /** Raises each named pack's value to the greatest end of its rows: bytes that the pack must have at least. */
@@ -43,6 +45,7 @@ export interface RowReader {
   timestamp(at: number): number;
   isDeleted(at: number): boolean;
   packId(at: number): BlobId;
+  packedLength(at: number): number;
   /** The packs of the table that rows refer to; undefined where each row has its own name. */
   packTable?(): IterableIterator<BlobId>;
   /** HOT. Where the content ends in its pack. */
@@ -187,6 +190,10 @@ export class RowIndex implements ParsedIndex {
 
   packIdAt(entry: number): BlobId {
     return this.#rows.packId(this.keyOffset(entry) + this.keySize);
+  }
+
+  packedLengthAt(entry: number): number {
+    return this.#rows.packedLength(this.keyOffset(entry) + this.keySize);
   }
 
   *packIds(): IterableIterator<BlobId> {
