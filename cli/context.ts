@@ -26,6 +26,7 @@ export interface GlobalOptions {
   readonly repository?: string;
   readonly passwordFile?: string;
   readonly cacheDir?: string;
+  readonly cacheSizeLimit?: number;
   readonly memoryLimit?: number;
   readonly bwlimit?: BandwidthSchedule;
   readonly maxRequests?: number;

@@ -50,6 +50,11 @@ export function createProgram(version: string, run: (options: GlobalOptions, wor
     )
     .option('--password-file <file>', 'read the password from a file (else WINDLASS_PASSWORD, else a prompt)')
     .option('--cache-dir <dir>', 'root of the local caches (else WINDLASS_CACHE_DIR, else under the XDG cache home)')
+    .option(
+      '--cache-size-limit <size>',
+      'bound of the local cache of one repository (default 5GiB, 0 for none)',
+      parseSizeBytes,
+    )
     .option('--memory-limit <size>', 'bound of the memory used, such as 256MiB', parseSizeBytes)
     .option(
       '--bwlimit <rate>',

@@ -15,6 +15,8 @@ export interface Access {
   readonly readOnly: boolean;
   /** Go on without manifests that are lost; who only reads always does. */
   readonly withoutLost?: boolean;
+  /** Reads everything from the store itself, not from copies on this machine: for whoever judges the store. */
+  readonly bypassCache?: boolean;
 }
 
 /** The blobs of the repository named by the options; `REPOSITORY_NOT_FOUND` when there is no such folder. */
@@ -72,12 +74,18 @@ async function open(context: CliContext, access: Access): Promise<Repository> {
       memoryLimitBytes: context.options.memoryLimit,
       journalFolder: folder === undefined ? undefined : join(folder, 'sessions'),
       localFolder: folder,
+      ...cacheLimit(context, access),
     };
     return await Repository.open(options, { clock, random, logger, processes: processOwners() }, signal);
   } catch (error) {
     await storage.close();
     throw error;
   }
+}
+
+function cacheLimit({ options }: CliContext, access: Access): { readonly cacheBytes?: number } {
+  if (access.bypassCache === true) return { cacheBytes: 0 };
+  return options.cacheSizeLimit === undefined ? {} : { cacheBytes: options.cacheSizeLimit };
 }
 
 /** Not a remark: it must be seen with --quiet, too. */

@@ -10,6 +10,8 @@ import { FetchGate } from './blob/fetch-gate.ts';
 import { PackFolder } from './blob/pack-folder.ts';
 import type { BlobStorage } from './blob/storage.ts';
 import { WorkFolder } from './blob/work-folder.ts';
+import { CacheFolder, cacheKey } from './blob/wrap/cache-folder.ts';
+import { CachedStorage } from './blob/wrap/cached.ts';
 import { ContentManager } from './content/content-manager.ts';
 import type { ContentWriterSpec, StagingSpec } from './content/content-writer.ts';
 import { type CipherSpec, type ContentCipher, createContentCipher } from './crypto/content-cipher.ts';
@@ -39,8 +41,8 @@ export interface RepositoryOptions {
    * a temporary one is used, and nothing is kept for later runs.
    */
   readonly localFolder?: string | undefined;
-  /** What metadata packs that are kept there may take. */
-  readonly keptPackBytes?: number;
+  /** What copies of metadata packs and index blobs that are kept there may take; 0 to keep and use none. */
+  readonly cacheBytes?: number;
   /** New contents remembered between two flushes; follows from `memoryLimitBytes` when absent. */
   readonly newContentsCapacity?: number;
   /** What the whole process is meant to stay below; undefined for no particular limit. */
@@ -80,7 +82,9 @@ const UNKNOWN_PROCESSES = { self: 'unknown', isGone: () => false };
 
 /** Past 8 requests at a time a link of 1 Gbit/s is full even at 100 ms, and memory grows: each holds a pack. */
 const FETCH_REQUESTS = 8;
-const DEFAULT_KEPT_PACK_BYTES = 2 * 2 ** 30;
+const DEFAULT_CACHE_BYTES = 5 * 2 ** 30;
+/** Of the cache, for index blobs; metadata packs have the rest. */
+const INDEX_SHARE = 0.25;
 /** Metadata packs that one run uses; they are links to what is kept, mostly. */
 const RUN_PACK_BYTES = 2 * 2 ** 30;
 
@@ -139,10 +143,11 @@ export class Repository {
     deps: RepositoryDeps,
     signal: AbortSignal,
   ): Promise<Repository> {
-    const { storage, readOnly = false } = options;
+    const { readOnly = false } = options;
+    const storage = cachedStorage(format, options, deps);
     const cipherSpec = cipherSpecOf(format.config);
     const cipher: ContentCipher = createContentCipher(cipherSpec);
-    const local = storage.localFiles === undefined ? localPacks(format, options, deps) : undefined;
+    const local = storage.localFiles === undefined ? localPacks(format, { ...options, storage }, deps) : undefined;
     const contents = await ContentManager.open(
       {
         spec: writerSpec(format, cipherSpec, options, local),
@@ -259,6 +264,21 @@ export class Repository {
   }
 }
 
+/** Local folders need none. */
+function cachedStorage(
+  { config, uniqueId }: OpenFormat,
+  options: RepositoryOptions,
+  deps: RepositoryDeps,
+): BlobStorage {
+  const { storage, localFolder, cacheBytes = DEFAULT_CACHE_BYTES } = options;
+  if (localFolder === undefined || cacheBytes === 0 || storage.localFiles !== undefined) return storage;
+  const { clock, random, logger = silentLogger } = deps;
+  const path = join(localFolder, 'indexes');
+  const key = cacheKey(config.secret, uniqueId);
+  const folder = CacheFolder.open({ path, limitBytes: cacheBytes * INDEX_SHARE, key }, { clock, random, logger });
+  return folder === undefined ? storage : new CachedStorage(storage, folder);
+}
+
 function formatDeps(deps: RepositoryDeps): FormatDeps {
   const { clock, random, logger, deriveKey } = deps;
   return {
@@ -270,7 +290,7 @@ function formatDeps(deps: RepositoryDeps): FormatDeps {
 }
 
 function localPacks(format: OpenFormat, options: RepositoryOptions, deps: RepositoryDeps): LocalPacks {
-  const { storage, localFolder, keptPackBytes = DEFAULT_KEPT_PACK_BYTES } = options;
+  const { storage, localFolder, cacheBytes = DEFAULT_CACHE_BYTES } = options;
   const { random, clock, processes = UNKNOWN_PROCESSES } = deps;
   const parent = localFolder === undefined ? tmpdir() : join(localFolder, 'work');
   const work = new WorkFolder(parent, { random, processes });
@@ -280,8 +300,8 @@ function localPacks(format: OpenFormat, options: RepositoryOptions, deps: Reposi
   const folder = new PackFolder(
     {
       path: join(work.path, 'packs'),
-      keptPath: localFolder === undefined ? undefined : join(localFolder, 'packs'),
-      keptBytes: keptPackBytes,
+      keptPath: localFolder === undefined || cacheBytes === 0 ? undefined : join(localFolder, 'packs'),
+      keptBytes: cacheBytes * (1 - INDEX_SHARE),
       runBytes: RUN_PACK_BYTES,
       packBytes,
     },

@@ -1,5 +1,6 @@
 // `cache clear`: removes folders of repositories and nothing else that may lie in the cache directory.
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { toHex } from '../../base/hex.ts';
 import { readFormatBlobs } from '../../repo-format/format/open-format.ts';
 import { usageError } from '../cli-errors.ts';
@@ -7,9 +8,23 @@ import type { CliContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { openStorage } from '../session.ts';
 import { formatSize } from '../terminal/format.ts';
-import { listCacheFolders, requireCacheRoot } from './directories.ts';
+import {
+  CACHE_KINDS,
+  cacheFiles,
+  type CacheFolder,
+  type CacheKind,
+  cacheKindOf,
+  listCacheFolders,
+  requireCacheRoot,
+} from './directories.ts';
 
-export async function clearCommand(context: CliContext, options: { readonly all?: boolean }): Promise<ExitCode> {
+export interface ClearOptions {
+  readonly all?: boolean;
+  /** Only these; everything without it. */
+  readonly kind?: readonly CacheKind[];
+}
+
+export async function clearCommand(context: CliContext, options: ClearOptions): Promise<ExitCode> {
   const root = requireCacheRoot(context);
   if (options.all !== true && context.options.repository === undefined) {
     throw usageError('cache clear needs a repository (-r) or --all');
@@ -18,12 +33,20 @@ export async function clearCommand(context: CliContext, options: { readonly all?
   const folders = (await listCacheFolders(root)).filter(
     (folder) => wanted === undefined || folder.uniqueIDHex === wanted,
   );
-  for (const folder of folders) await rm(folder.path, { recursive: true, force: true });
+  for (const folder of folders) await clear(folder, options.kind);
   context.output.document({ path: root, cleared: folders });
-  for (const { uniqueIDHex, totalSize } of folders)
-    context.output.line(`cleared ${uniqueIDHex} (${formatSize(totalSize)})`);
+  for (const { uniqueIDHex, kinds } of folders) {
+    const cleared = (options.kind ?? CACHE_KINDS).reduce((sum, kind) => sum + kinds[kind].totalSize, 0);
+    context.output.line(`cleared ${uniqueIDHex} (${formatSize(cleared)})`);
+  }
   if (folders.length === 0) context.note('Nothing to clear.');
   return EXIT.ok;
+}
+
+async function clear({ path }: CacheFolder, kinds: readonly CacheKind[] | undefined): Promise<void> {
+  if (kinds === undefined) return rm(path, { recursive: true, force: true });
+  for await (const file of cacheFiles(path))
+    if (kinds.includes(cacheKindOf(file))) await rm(join(path, file), { force: true });
 }
 
 /** It is not secret, so no password is needed. */

@@ -1,6 +1,9 @@
 // `windlass cache status|clear`: the local caches, which can always be deleted.
 import type { Command } from 'commander';
+import { CACHE_KINDS } from '../cache/directories.ts';
+import type { ClearOptions } from '../cache/clear.ts';
 import { withExamples, type Runner } from '../command-runner.ts';
+import { parseList } from '../option-values.ts';
 
 export function defineCacheCommands(program: Command, run: Runner): void {
   const group = program.command('cache').description('show and clear the local caches');
@@ -18,9 +21,10 @@ export function defineCacheCommands(program: Command, run: Runner): void {
       .command('clear')
       .description('delete the cache of the repository given by -r, or with --all every cache')
       .option('--all', 'the caches of all repositories')
-      .action(async (options: { all?: boolean }, command: Command) => {
+      .option('--kind <kinds>', `only these: ${CACHE_KINDS.join(', ')}`, parseList(CACHE_KINDS))
+      .action(async (options: ClearOptions, command: Command) => {
         await run(command, async (context) => (await import('../cache/clear.ts')).clearCommand(context, options));
       }),
-    ['windlass -r /backup/repo cache clear', 'windlass cache clear --all'],
+    ['windlass -r /backup/repo cache clear --kind metadata,indexes', 'windlass cache clear --all'],
   );
 }

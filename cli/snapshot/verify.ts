@@ -27,7 +27,7 @@ export async function verifyCommand(
 ): Promise<ExitCode> {
   const enabled = context.options.json !== true && context.options.quiet !== true;
   const view = createProgressView(context.stderr, context.clock, { verb: 'verifying:', enabled });
-  return withRepository(context, { readOnly: true }, async (repository) => {
+  return withRepository(context, { readOnly: true, bypassCache: true }, async (repository) => {
     const manifests: SnapshotManifest[] =
       names.length === 0 ? await readableSnapshots(context, repository, sourceOf(context, options)) : [];
     for (const name of names) manifests.push(await findSnapshot(context, repository, name, options.source));

@@ -59,6 +59,12 @@ export interface BlobStorage {
     signal: AbortSignal,
   ): Promise<void>;
 
+  /**
+   * Present where blobs may come from a copy on this machine: forgets the copy of one that turned out to be damaged. True
+   * when there was one, so that reading again may help.
+   */
+  dropCached?(id: BlobId): boolean;
+
   /** Present when blobs are plain files on this machine: worker threads then read and stage packs without copies. */
   readonly localFiles?: LocalBlobFiles;
 

@@ -93,6 +93,17 @@ async function readIndexes(
 
 async function readIndex(deps: LoadIndexDeps, blob: BlobMetadata, signal: AbortSignal): Promise<LoadedIndex> {
   if (blob.length > MAX_INDEX_BLOB_BYTES) throw indexUnreadable(blob, new RangeError('too large for an index'));
+  try {
+    return await readIndexOnce(deps, blob, signal);
+  } catch (error) {
+    const isDamaged = hasCode(error, 'BLOB_CORRUPT') || hasCode(error, 'INDEX_CORRUPT');
+    if (!isDamaged || deps.storage.dropCached?.(blob.id) !== true) throw error;
+  }
+  // A copy on this machine was damaged, or made of a blob that has been repaired since.
+  return readIndexOnce(deps, blob, signal);
+}
+
+async function readIndexOnce(deps: LoadIndexDeps, blob: BlobMetadata, signal: AbortSignal): Promise<LoadedIndex> {
   const sealed = await deps.storage.getBlob(blob.id, undefined, signal);
   const plaintext = openBlob(deps.cipher, blob.id, sealed);
   try {
