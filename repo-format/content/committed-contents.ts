@@ -5,7 +5,7 @@ import { hasCode, isAbortError } from '../../base/errors.ts';
 import type { BlobId, BlobStorage, ByteRange } from '../blob/storage.ts';
 import type { ContentCipher } from '../crypto/content-cipher.ts';
 import { type LoadedIndexSet, loadIndexSet } from '../epoch/load-index.ts';
-import type { IndexConfig } from '../epoch/snapshot.ts';
+import type { EpochSnapshot, IndexConfig } from '../epoch/snapshot.ts';
 import { contentKey, type ContentId } from '../index/content-id.ts';
 import type { IndexEntry } from '../index/entry.ts';
 import type { IndexSet, LoadedIndex } from '../index/index-set.ts';
@@ -68,6 +68,11 @@ export class CommittedContents {
 
   get indexSet(): IndexSet {
     return this.#loaded.indexSet;
+  }
+
+  /** As of the last load; undefined without epochs. */
+  get epochSnapshot(): EpochSnapshot | undefined {
+    return this.#loaded.epochSnapshot;
   }
 
   /** Changes whenever the set may have changed. */

@@ -409,7 +409,16 @@ export class ContentManager {
 
   async #commit(session: Session, signal: AbortSignal): Promise<FlushResult> {
     const { storage, cipher, format, clock } = this.#deps;
-    const deps = { storage, cipher, hash: this.#hash, config: format.config, sessionId: session.id, clock };
+    const { epochSnapshot } = this.#committed;
+    const deps = {
+      storage,
+      cipher,
+      hash: this.#hash,
+      config: format.config,
+      sessionId: session.id,
+      clock,
+      epochSnapshot,
+    };
     const rows = this.#rows;
     const shards = rows.build();
     const { packs, rowCount } = rows;

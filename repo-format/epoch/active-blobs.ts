@@ -2,7 +2,7 @@
 import { WindlassError } from '../../base/errors.ts';
 import type { BlobMetadata, BlobStorage } from '../blob/storage.ts';
 import { uncompactedPrefix, UNCOMPACTED_PREFIX } from './names.ts';
-import { listAll, loadEpochSnapshot, type EpochDeps, type EpochSnapshot } from './snapshot.ts';
+import { listAll, loadEpochSnapshot, validityLeftMs, type EpochDeps, type EpochSnapshot } from './snapshot.ts';
 
 export interface ActiveIndexBlobs {
   readonly blobs: readonly BlobMetadata[];
@@ -20,7 +20,7 @@ export async function loadActiveIndexBlobs(deps: EpochDeps, signal: AbortSignal)
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     const snapshot = await loadEpochSnapshot(deps, signal);
     const blobs = await activeBlobsOf(snapshot, 0, snapshot.writeEpoch + 1, deps.storage, signal);
-    if (deps.clock.nowMs() < snapshot.validUntilMs) return { blobs, snapshot };
+    if (validityLeftMs(snapshot, deps.clock) > 0) return { blobs, snapshot };
   }
   throw new WindlassError('finding the active index blobs takes longer than the epoch state stays valid', {
     code: 'EPOCH_REFRESH_TOO_SLOW',

@@ -14,7 +14,7 @@ export interface LoadIndexDeps {
   readonly storage: BlobStorage;
   readonly cipher: ContentCipher;
   readonly config: IndexConfig;
-  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+  readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs' | 'sleep'>;
 }
 
 export interface LoadedIndexSet {

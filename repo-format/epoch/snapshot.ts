@@ -25,7 +25,7 @@ export interface IndexConfig {
 export interface EpochDeps {
   readonly storage: BlobStorage;
   readonly config: IndexConfig;
-  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+  readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs' | 'sleep'>;
 }
 
 export interface EpochSnapshot {
@@ -41,8 +41,19 @@ export interface EpochSnapshot {
   readonly uncompacted: ReadonlyMap<number, readonly BlobMetadata[]>;
   /** Local time before the first listing. */
   readonly startedAtMs: number;
-  /** Local wall-clock time after which this must not be used; a machine that slept must notice. */
+  readonly startedMonotonicMs: number;
+  /** Local wall-clock time after which this must not be used. Ask {@link validityLeftMs}: the clock may be set. */
   readonly validUntilMs: number;
+}
+
+/**
+ * How much longer a snapshot may be used, by whichever clock says less: the one on the wall may be set back, the other does
+ * not count while the machine sleeps. Negative when it is over.
+ */
+export function validityLeftMs(snapshot: EpochSnapshot, clock: Pick<Clock, 'nowMs' | 'monotonicMs'>): number {
+  const { startedAtMs, startedMonotonicMs, validUntilMs } = snapshot;
+  const elapsedMs = Math.max(clock.nowMs() - startedAtMs, clock.monotonicMs() - startedMonotonicMs);
+  return validUntilMs - startedAtMs - elapsedMs;
 }
 
 const FIRST_BACKOFF_MS = 100;
@@ -56,7 +67,7 @@ export async function loadEpochSnapshot(deps: EpochDeps, signal: AbortSignal): P
   let backoffMs = FIRST_BACKOFF_MS;
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     const snapshot = await listEpochs(deps, signal);
-    if (deps.clock.nowMs() <= snapshot.validUntilMs) return snapshot;
+    if (validityLeftMs(snapshot, deps.clock) >= 0) return snapshot;
     await deps.clock.sleep(backoffMs, signal);
     backoffMs = Math.min(backoffMs * BACKOFF_FACTOR, MAX_BACKOFF_MS);
   }
@@ -70,11 +81,12 @@ export async function loadEpochSnapshot(deps: EpochDeps, signal: AbortSignal): P
 async function listEpochs(deps: EpochDeps, signal: AbortSignal): Promise<EpochSnapshot> {
   const { storage, clock, config } = deps;
   const startedAtMs = clock.nowMs();
+  const startedMonotonicMs = clock.monotonicMs();
   const list = (prefix: string): Promise<BlobMetadata[]> => listAll(storage, prefix, signal);
   const [markers, watermarks, singles, ranges] = await Promise.all(
     [EPOCH_MARKER_PREFIX, WATERMARK_PREFIX, SINGLE_EPOCH_PREFIX, RANGE_PREFIX].map(list),
   );
-  const writeEpoch = (markers ?? []).reduce((highest, blob) => Math.max(highest, epochNumberOf(blob.id) ?? 0), 0);
+  const writeEpoch = highestEpoch(markers ?? []);
   const recent = [writeEpoch - 1, writeEpoch, writeEpoch + 1].filter((epoch) => epoch >= 0);
   const uncompacted = await Promise.all(
     recent.map(async (epoch) => [epoch, await list(uncompactedPrefix(epoch))] as const),
@@ -89,8 +101,18 @@ async function listEpochs(deps: EpochDeps, signal: AbortSignal): Promise<EpochSn
     rangeChain: longestChain(completeRanges(ranges ?? [])),
     uncompacted: new Map(uncompacted),
     startedAtMs,
+    startedMonotonicMs,
     validUntilMs: startedAtMs + config.epochParameters.epochRefreshFrequencyMs,
   };
+}
+
+/** The write epoch alone, as of now. */
+export async function loadWriteEpoch(storage: BlobStorage, signal: AbortSignal): Promise<number> {
+  return highestEpoch(await listAll(storage, EPOCH_MARKER_PREFIX, signal));
+}
+
+function highestEpoch(markers: readonly BlobMetadata[]): number {
+  return markers.reduce((highest, blob) => Math.max(highest, epochNumberOf(blob.id) ?? 0), 0);
 }
 
 export async function listAll(storage: BlobStorage, prefix: string, signal: AbortSignal): Promise<BlobMetadata[]> {

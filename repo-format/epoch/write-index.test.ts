@@ -14,6 +14,7 @@ import { toHex } from '../../base/hex.ts';
 import type { BlobStorage } from '../blob/storage.ts';
 import type { ContentId } from '../index/content-id.ts';
 import { loadIndexSet } from './load-index.ts';
+import { loadEpochSnapshot } from './snapshot.ts';
 import { writeIndexShards } from './write-index.ts';
 
 const signal = new AbortController().signal;
@@ -70,6 +71,43 @@ test('when the snapshot runs out between two shards, the rest goes on with a fre
   await write(repository, storage);
   assert.deepEqual(await namesIn(repository.storage), expectedNames(repository, 0));
   assert.equal(calls.putBlob, 3, 'what was written into the same epoch is not written again');
+});
+
+for (const back of [true, false]) {
+  test(`a clock that is set ${back ? 'back' : 'forward'} does not lengthen the time in which shards may be written`, async (t) => {
+    const repository = createIndexRepository();
+    const { storage, plan } = createFaultyStorage(t, repository.storage);
+    const step = back ? [REFRESH_MS, -REFRESH_MS] : [REFRESH_MS];
+    plan({
+      method: 'putBlob',
+      when: 'after',
+      callback: async () => {
+        for (const ms of step) repository.clock.advance(ms);
+        await putEmpty(repository, 'xe1');
+      },
+    });
+    await write(repository, storage);
+    assert.deepEqual(await namesIn(repository.storage, 'xn'), expectedNames(repository, 1));
+  });
+}
+
+test('a snapshot from before is used while three quarters of its validity are left, and not a moment longer', async (t) => {
+  const repository = createIndexRepository();
+  const epochSnapshot = await loadEpochSnapshot(repository, signal);
+  for (const [advanceMs, lists] of [
+    [REFRESH_MS / 4, 1],
+    [1, 7],
+  ] as const) {
+    repository.clock.advance(advanceMs);
+    const { storage, calls } = createFaultyStorage(t, repository.storage);
+    await writeIndexShards({ ...repository, storage, sessionId: SESSION, epochSnapshot }, SHARDS, signal);
+    assert.equal(calls.listBlobs, lists);
+  }
+  await putEmpty(repository, 'xe1', 'xe2');
+  const old = { ...repository, sessionId: SESSION, epochSnapshot: await loadEpochSnapshot(repository, signal) };
+  await putEmpty(repository, 'xe3', 'xe4');
+  await assert.rejects(writeIndexShards(old, SHARDS, signal), { code: 'EPOCH_WRITE_TOO_SLOW' });
+  assert.deepEqual(await namesIn(repository.storage, 'xn2'), []);
 });
 
 test('when the epoch advanced meanwhile, all shards move to the new one', async (t) => {

@@ -5,10 +5,12 @@ import type { BlobId, BlobMetadata } from '../blob/storage.ts';
 import { sealBlob, type SealDeps, type SealedBlob } from './encrypted-blob.ts';
 import { LEGACY_INDEX_PREFIX } from './legacy.ts';
 import { uncompactedPrefix } from './names.ts';
-import { loadEpochSnapshot, type EpochDeps, type EpochSnapshot } from './snapshot.ts';
+import { loadEpochSnapshot, loadWriteEpoch, validityLeftMs, type EpochDeps, type EpochSnapshot } from './snapshot.ts';
 
 export interface WriteIndexDeps extends EpochDeps, SealDeps {
   readonly sessionId: string;
+  /** As of the last load of the indexes: saves listing anew while it is fresh enough. */
+  readonly epochSnapshot?: EpochSnapshot | undefined;
 }
 
 // Part of a snapshot's validity that must be left before writing starts.
@@ -31,11 +33,11 @@ export async function writeIndexShards(
   const suffix = `${deps.sessionId}-c${shards.length}`;
   const sealed = shards.map((shard) => sealBlob(deps, '', suffix, shard));
   const { written, epoch } = await writeIntoEpoch(deps, sealed, signal);
-  const after = await loadEpochSnapshot(deps, signal);
-  if (after.writeEpoch >= epoch + 2) {
+  const currentEpoch = await loadWriteEpoch(deps.storage, signal);
+  if (currentEpoch >= epoch + 2) {
     // Readers of settled epochs may already use a compaction that does not know these blobs.
     await deleteQuietly(deps, written, signal);
-    throw tooSlow(epoch, after.writeEpoch);
+    throw tooSlow(epoch, currentEpoch);
   }
   return written;
 }
@@ -61,11 +63,11 @@ async function writeIntoEpoch(
 ): Promise<{ written: BlobMetadata[]; epoch: number }> {
   const { clock, storage, config } = deps;
   const neededMs = NEEDED_VALIDITY * config.epochParameters.epochRefreshFrequencyMs;
-  let snapshot: EpochSnapshot | undefined;
+  let snapshot = deps.epochSnapshot;
   let epoch = -1;
   let written: BlobMetadata[] = [];
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-    if (snapshot === undefined || clock.nowMs() + neededMs > snapshot.validUntilMs) {
+    if (snapshot === undefined || validityLeftMs(snapshot, clock) < neededMs) {
       snapshot = await loadEpochSnapshot(deps, signal);
     }
     if (snapshot.writeEpoch !== epoch) {
@@ -73,7 +75,7 @@ async function writeIntoEpoch(
       written = [];
       epoch = snapshot.writeEpoch;
     }
-    while (written.length < sealed.length && clock.nowMs() < snapshot.validUntilMs) {
+    while (written.length < sealed.length && validityLeftMs(snapshot, clock) > 0) {
       const next = sealed[written.length];
       if (next === undefined) break;
       const id = `${uncompactedPrefix(epoch)}${next.id}` as BlobId;
