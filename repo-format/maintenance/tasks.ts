@@ -2,11 +2,15 @@
 // what drops before what deletes, and indexes are tidied when nothing refers to the old ones any more.
 import type { RepositoryConfig } from '../format/repository-config.ts';
 import { cleanupLogsTask } from './cleanup-logs.ts';
+import { fullDeleteInQuickTask, fullDeletePacksTask, quickDeletePacksTask } from './delete-packs.ts';
+import { dropDeletedTask } from './drop-deleted.ts';
 import { advanceEpochTask } from './epoch-advance.ts';
 import { cleanupMarkersTask, deleteSupersededIndexesTask } from './epoch-cleanup.ts';
 import { compactSingleEpochTask, generateRangeTask } from './epoch-compaction.ts';
 import { extendRetentionTask } from './extend-retention.ts';
 import { indexCompactionTask } from './legacy-compaction.ts';
+import { fullRewriteTask, quickRewriteTask } from './rewrite-contents.ts';
+import { snapshotGcTask } from './snapshot-gc.ts';
 import type { MaintenanceMode, Task } from './task.ts';
 
 export function tasksOf(mode: MaintenanceMode, config: Pick<RepositoryConfig, 'epochParameters'>): readonly Task[] {
@@ -16,10 +20,10 @@ export function tasksOf(mode: MaintenanceMode, config: Pick<RepositoryConfig, 'e
 }
 
 /** Mark, move, drop, delete; each looks at its own gate. */
-const COLLECTION: readonly Task[] = [];
+const COLLECTION: readonly Task[] = [snapshotGcTask, fullRewriteTask, dropDeletedTask, fullDeletePacksTask];
 
 /** The same for packs of metadata only, where there are no epochs. */
-const COLLECTION_QUICK: readonly Task[] = [];
+const COLLECTION_QUICK: readonly Task[] = [quickRewriteTask, quickDeletePacksTask, fullDeleteInQuickTask];
 
 const EPOCHS_QUICK: readonly Task[] = [compactSingleEpochTask, advanceEpochTask];
 
