@@ -54,29 +54,9 @@ export async function withRepository<T>(
 }
 
 async function open(context: CliContext, access: Access): Promise<Repository> {
-  const { clock, random, logger, signal, identity } = context;
   const storage = await openStorage(context, access);
   try {
-    // Before the password is asked for: whether there is a repository at all. Its unique id names the folder of local state.
-    const { formatBlob } = await readFormatBlobs(storage, signal);
-    const password = await passwordOf(context, { confirm: false });
-    const folder =
-      context.cacheRoot === undefined
-        ? undefined
-        : repositoryCacheDirectory(context.cacheRoot, toHex(formatBlob.uniqueId));
-    const options = {
-      storage,
-      password,
-      readOnly: access.readOnly,
-      ...(access.readOnly || access.withoutLost === true ? { onLostManifests: lossReporter(context) } : {}),
-      username: identity.userName,
-      hostname: identity.host,
-      memoryLimitBytes: context.options.memoryLimit,
-      journalFolder: folder === undefined ? undefined : join(folder, 'sessions'),
-      localFolder: folder,
-      ...cacheLimit(context, access),
-    };
-    return await Repository.open(options, { clock, random, logger, processes: processOwners() }, signal);
+    return await openRepository(context, storage, access);
   } catch (error) {
     await storage.close();
     throw error;
@@ -86,6 +66,36 @@ async function open(context: CliContext, access: Access): Promise<Repository> {
 function cacheLimit({ options }: CliContext, access: Access): { readonly cacheBytes?: number } {
   if (access.bypassCache === true) return { cacheBytes: 0 };
   return options.cacheSizeLimit === undefined ? {} : { cacheBytes: options.cacheSizeLimit };
+}
+
+/** Opens what is in `storage`, which stays the caller's when that fails. Asks for the password unless it is given. */
+export async function openRepository(
+  context: CliContext,
+  storage: BlobStorage,
+  access: Access,
+  givenPassword?: string,
+): Promise<Repository> {
+  const { clock, random, logger, signal, identity } = context;
+  // Before the password is asked for: whether there is a repository at all. Its unique id names the folder of local state.
+  const { formatBlob } = await readFormatBlobs(storage, signal);
+  const password = givenPassword ?? (await passwordOf(context, { confirm: false }));
+  const folder =
+    context.cacheRoot === undefined
+      ? undefined
+      : repositoryCacheDirectory(context.cacheRoot, toHex(formatBlob.uniqueId));
+  const options = {
+    storage,
+    password,
+    readOnly: access.readOnly,
+    ...(access.readOnly || access.withoutLost === true ? { onLostManifests: lossReporter(context) } : {}),
+    username: identity.userName,
+    hostname: identity.host,
+    memoryLimitBytes: context.options.memoryLimit,
+    journalFolder: folder === undefined ? undefined : join(folder, 'sessions'),
+    localFolder: folder,
+    ...cacheLimit(context, access),
+  };
+  return Repository.open(options, { clock, random, logger, processes: processOwners() }, signal);
 }
 
 /** Not a remark: it must be seen with --quiet, too. */

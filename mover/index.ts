@@ -28,3 +28,4 @@ export {
   verifySnapshots,
 } from './verify/verify.ts';
 export type { UnindexedReport } from './verify/unindexed.ts';
+export { type RepairOptions, type RepairReport, repairRepository } from './repair/repair.ts';

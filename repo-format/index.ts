@@ -26,6 +26,7 @@ export { indexObjectId, type ObjectId, objectIdParts } from './object/object-id.
 export { ObjectWriter, writeConcatenation, writeObject } from './object/object-writer.ts';
 export { decompressObject, objectPieces, type ObjectReader, readObject, walkObject } from './object/object-reader.ts';
 export { readObjectSync } from './object/sync-object-reader.ts';
+export { dropLost, rebuildIndex, type RebuiltIndex } from './repair/rebuild-index.ts';
 export { isManifestRow, type UnindexedPack, unindexedPacks } from './repair/unindexed-packs.ts';
 export { Repository, type RepositoryDeps, type RepositoryOptions } from './repository.ts';
 export { compressorForFile, metadataCompressor } from './snapshot/compression-choice.ts';

@@ -4,6 +4,7 @@ import { parsePercent } from '../option-values.ts';
 import { withExamples, type Runner } from '../command-runner.ts';
 import type { ChangePasswordOptions } from '../repository/change-password.ts';
 import type { CreateOptions } from '../repository/create.ts';
+import type { RepairCommandOptions } from '../repository/repair.ts';
 import type { RepairPasswordOptions } from '../repository/repair-password.ts';
 
 export function defineRepositoryCommands(program: Command, run: Runner): void {
@@ -59,6 +60,24 @@ export function defineRepositoryCommands(program: Command, run: Runner): void {
       }),
     [
       'windlass -r /backup/repo --password-file /run/secrets/old repository repair-password --other-password-file /run/secrets/new',
+    ],
+  );
+  withExamples(
+    group
+      .command('repair')
+      .description('mend a damaged repository: shows what it would do; --apply does it')
+      .option('--apply', 'write; without it nothing is changed')
+      .option('--format-blob <file>', 'a copy of kopia.repository, for when it is lost and packs have none')
+      .option('--heal-from <path>', 'store lost contents of files again from a tree that still has them')
+      .option('--drop-lost', 'take contents off the index that stay lost, with the snapshots and policies among them')
+      .action(async (options: RepairCommandOptions, command: Command) => {
+        const load = () => import('../repository/repair.ts');
+        await run(command, async (context) => (await load()).repairCommand(context, options));
+      }),
+    [
+      'windlass -r /backup/repo repository repair',
+      'windlass -r /backup/repo repository repair --apply',
+      'windlass -r /backup/repo repository repair --heal-from /home --drop-lost --apply',
     ],
   );
 }

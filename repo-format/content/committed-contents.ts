@@ -12,7 +12,14 @@ import type { IndexSet, LoadedIndex } from '../index/index-set.ts';
 import { parseIndex } from '../index/parse-index.ts';
 import { openContent } from './content-codec.ts';
 import { contentLost, contentNotFound } from './content-errors.ts';
-import { findDamagedPacks, hideContents, type LostContents, NOTHING_LOST, type PackLengths } from './lost-contents.ts';
+import {
+  findDamagedPacks,
+  hideContents,
+  type LostContents,
+  lostEntries,
+  NOTHING_LOST,
+  type PackLengths,
+} from './lost-contents.ts';
 
 /** Kopia's own limit on the age of an index that is read from or deduplicated against. */
 export const INDEX_REFRESH_MS = 15 * 60 * 1000;
@@ -44,8 +51,8 @@ export class CommittedContents {
   readonly #deps: CommittedContentsDeps;
   #loaded: LoadedIndexSet;
   #own: OwnIndex[] = [];
-  /** Rows that hide contents that are gone. */
-  #tombstones: readonly LoadedIndex[] = [];
+  /** Never written: rows that hide contents that are gone, and rows that a repair would bring. */
+  #unwritten: readonly LoadedIndex[] = [];
   #loadsStarted = 0;
   #installedLoad = 0;
   #revision = 0;
@@ -93,7 +100,7 @@ export class CommittedContents {
     this.#own = this.#own.filter((index) => index.loadsBefore >= load);
     const listed = new Set(loaded.blobIds);
     const unlisted = this.#own.filter((index) => !listed.has(index.blobId));
-    const also = [...this.#tombstones, ...unlisted];
+    const also = [...this.#unwritten, ...unlisted];
     this.#loaded = also.length === 0 ? loaded : { ...loaded, indexSet: loaded.indexSet.with(also) };
     this.#changed();
   }
@@ -111,10 +118,28 @@ export class CommittedContents {
     const { lost, tombstones } = hideContents(this.indexSet, damaged);
     if (tombstones.length === 0) return lost;
     const indexSet = this.indexSet.with(tombstones);
-    this.#tombstones = [...this.#tombstones, ...indexSet.indexes.slice(-tombstones.length)];
+    this.#unwritten = [...this.#unwritten, ...indexSet.indexes.slice(-tombstones.length)];
     this.#loaded = { ...this.#loaded, indexSet };
     this.#changed();
     return lost;
+  }
+
+  /** Live contents that are gone with their packs, or beyond the ends of them; manifests are among them. */
+  async findLost(lengthsOf: PackLengths, signal: AbortSignal): Promise<IndexEntry[]> {
+    const damaged = await findDamagedPacks(this.indexSet, lengthsOf, signal);
+    return [...new Map(Array.from(lostEntries(this.indexSet, damaged), (entry) => [entry.id, entry])).values()];
+  }
+
+  /** Shows this object contents that no stored index has, as if it were stored; for as long as the object lives. */
+  pretend(plaintexts: readonly Uint8Array[]): void {
+    const added = plaintexts.map((bytes, number) => ({
+      blobId: `pretended${this.#unwritten.length + number}` as BlobId,
+      parsed: parseIndex(bytes),
+    }));
+    const indexSet = this.indexSet.with(added);
+    this.#unwritten = [...this.#unwritten, ...indexSet.indexes.slice(this.indexSet.indexes.length)];
+    this.#loaded = { ...this.#loaded, indexSet };
+    this.#changed();
   }
 
   /** Refreshes when the last look is too long ago; callers who ask at once share one look. */

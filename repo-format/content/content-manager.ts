@@ -6,6 +6,7 @@
 // so (`SESSION_FAILED`), and only opening the repository anew helps. One that fails at the index may be tried again.
 import type { Clock } from '../../base/clock.ts';
 import { isAbortError, WindlassError } from '../../base/errors.ts';
+import { toHex } from '../../base/hex.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
 import type { BlobMetadata, BlobStorage } from '../blob/storage.ts';
@@ -15,6 +16,7 @@ import type { OpenFormat } from '../format/open-format.ts';
 import { createKeyedHash, type KeyedHash } from '../hash/keyed-hash.ts';
 import { contentKey, type ContentId } from '../index/content-id.ts';
 import type { IndexEntry } from '../index/entry.ts';
+import { IndexBuilder } from '../index/index-builder.ts';
 import type { IndexSet } from '../index/index-set.ts';
 import { CommittedContents, type PackCopies } from './committed-contents.ts';
 import { ContentWriter, type ContentWriterSpec } from './content-writer.ts';
@@ -182,6 +184,32 @@ export class ContentManager {
    */
   hideLostContents(signal: AbortSignal): Promise<LostContents> {
     return this.#committed.hideLost(packLengths(this.#deps.storage), signal);
+  }
+
+  /** The id that these bytes have as a content. */
+  idOf(prefix: string, bytes: Uint8Array): ContentId {
+    return (prefix + toHex(this.#hash.digest(bytes))) as ContentId;
+  }
+
+  /** Live contents that are gone with their packs, or beyond the ends of them; manifests are among them. */
+  findLostContents(signal: AbortSignal): Promise<IndexEntry[]> {
+    return this.#committed.findLost(packLengths(this.#deps.storage), signal);
+  }
+
+  /**
+   * For repair: rows of packs that are stored and that no index names. Visible to others after the next flush; in a
+   * repository that is only read, to this object alone.
+   */
+  async indexRows(entries: Iterable<IndexEntry>, signal: AbortSignal): Promise<void> {
+    if (this.#options.readOnly) {
+      const builder = new IndexBuilder(this.#keySize);
+      for (const entry of entries) builder.addEntry(entry);
+      this.#committed.pretend(builder.build({ version: this.#options.spec.indexVersion }));
+      return;
+    }
+    do await this.startSession(signal);
+    while (!this.#isReady);
+    for (const entry of entries) this.#rows.addEntry(entry);
   }
 
   /**

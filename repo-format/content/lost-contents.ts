@@ -35,7 +35,7 @@ export interface LostContents {
 export const NOTHING_LOST: LostContents = { packs: 0, contents: 0, manifests: 0 };
 
 const PACK_PREFIXES = ['p', 'q'];
-const MANIFEST_PREFIX_BYTE = 0x6d; // m
+const MANIFEST_PREFIX = 'm';
 
 /** Files asked about between two looks at the signal. */
 const STAT_BATCH = 512;
@@ -105,23 +105,33 @@ export function hideContents(
   const builder = new IndexBuilder();
   const packs = new Set<BlobId>();
   const manifests = new Set<string>();
-  for (const { parsed } of indexSet.indexes) {
-    if (damaged.size === 0 || !namesAny(parsed, damaged)) continue;
-    for (let number = 0; number < parsed.entryCount; number++) {
-      if (parsed.isDeletedAt(number) || !damaged.has(parsed.packIdAt(number))) continue;
-      const key = parsed.keyAt(number);
-      const winner = indexSet.state(key) === LIVE ? indexSet.find(key) : undefined;
-      if (winner === undefined || !isBeyond(winner, damaged)) continue;
-      packs.add(winner.packId);
-      if (key[0] === MANIFEST_PREFIX_BYTE) manifests.add(winner.id);
-      else builder.addEntry({ ...winner, deleted: true, timestampSeconds: winner.timestampSeconds + 1 });
-    }
+  for (const winner of lostEntries(indexSet, damaged)) {
+    packs.add(winner.packId);
+    if (isManifest(winner)) manifests.add(winner.id);
+    else builder.addEntry({ ...winner, deleted: true, timestampSeconds: winner.timestampSeconds + 1 });
   }
   const tombstones = builder
     .build({ version: 2 })
     .map((bytes, shard) => ({ blobId: `lost${shard}` as BlobId, parsed: parseIndex(bytes) }));
   const contents = tombstones.reduce((sum, { parsed }) => sum + parsed.entryCount, 0);
   return { lost: { packs: packs.size, contents, manifests: manifests.size }, tombstones };
+}
+
+/** Live contents, manifests among them, beyond the bytes that are there; one may come more than once. */
+export function* lostEntries(indexSet: IndexSet, damaged: ReadonlyMap<BlobId, number>): IterableIterator<IndexEntry> {
+  for (const { parsed } of indexSet.indexes) {
+    if (damaged.size === 0 || !namesAny(parsed, damaged)) continue;
+    for (let number = 0; number < parsed.entryCount; number++) {
+      if (parsed.isDeletedAt(number) || !damaged.has(parsed.packIdAt(number))) continue;
+      const key = parsed.keyAt(number);
+      const winner = indexSet.state(key) === LIVE ? indexSet.find(key) : undefined;
+      if (winner !== undefined && isBeyond(winner, damaged)) yield winner;
+    }
+  }
+}
+
+function isManifest({ id }: IndexEntry): boolean {
+  return id.startsWith(MANIFEST_PREFIX);
 }
 
 function isBeyond({ packId, packOffset, packedLength }: IndexEntry, damaged: ReadonlyMap<BlobId, number>): boolean {

@@ -48,6 +48,11 @@ export class PendingRows {
     this.#stored += rowCount;
   }
 
+  /** A row of a pack of another session, as it is. */
+  addEntry(entry: IndexEntry): void {
+    this.#builder.addEntry(entry);
+  }
+
   isDeleted(id: ContentId): boolean {
     return this.#dropped.has(id) || this.#changes.get(id)?.deleted === true;
   }

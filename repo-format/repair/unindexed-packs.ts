@@ -24,6 +24,11 @@ export interface UnindexedDeps {
   readonly storage: BlobStorage;
   readonly cipher: ContentCipher;
   readonly indexSet: () => IndexSet;
+  /**
+   * Packs that an index names are looked into as well: of a lost index blob some packs may be named by a later one, which
+   * deleted something in them. Absent: no.
+   */
+  readonly alsoNamed?: boolean;
   /** Reads the indexes anew. */
   readonly refresh: (signal: AbortSignal) => Promise<void>;
 }
@@ -31,6 +36,8 @@ export interface UnindexedDeps {
 const PACK_NAME = /^[pq][0-9a-f]{32}(?:-(s[0-9a-f]+))?$/;
 /** Nothing is at work longer than that; maintenance goes by the same number (repository format §9.4). */
 const SESSION_LIFE_MS = 24 * 3600 * 1000;
+/** Enough to hide a network's latency; each holds the end of one pack. */
+const PARALLEL_READS = 16;
 const MANIFEST_PREFIX = 'm';
 
 export function isManifestRow({ id }: IndexEntry): boolean {
@@ -48,7 +55,7 @@ export async function* unindexedPacks(
   const named = namedPacks(deps.indexSet());
   for (const pack of listed) {
     newestMs = Math.max(newestMs, pack.timestampMs);
-    if (!named.has(pack.id) && PACK_NAME.test(pack.id)) candidates.push(pack);
+    if ((deps.alsoNamed === true || !named.has(pack.id)) && PACK_NAME.test(pack.id)) candidates.push(pack);
   }
   if (candidates.length === 0) return;
   const atWork = new Set<string>();
@@ -62,11 +69,13 @@ export async function* unindexedPacks(
   // Both times are the store's own: no clock of this machine decides.
   const isAtWork = ({ id, timestampMs }: BlobMetadata): boolean =>
     atWork.has(PACK_NAME.exec(id)?.[1] ?? '') && newestMs - timestampMs < SESSION_LIFE_MS;
-  candidates = candidates.filter((pack) => !namedNow.has(pack.id) && !isAtWork(pack));
+  const isWanted = (pack: BlobMetadata): boolean => deps.alsoNamed === true || !namedNow.has(pack.id);
+  candidates = candidates.filter((pack) => isWanted(pack) && !isAtWork(pack));
   candidates.sort((a, b) => (a.id < b.id ? -1 : 1));
-  for (const pack of candidates) {
-    const found = await inspect(pack, indexSet, deps, signal);
-    if (found !== undefined) yield found;
+  for (let at = 0; at < candidates.length; at += PARALLEL_READS) {
+    const batch = candidates.slice(at, at + PARALLEL_READS);
+    const found = await Promise.all(batch.map((pack) => inspect(pack, indexSet, deps, signal)));
+    yield* found.filter((pack) => pack !== undefined);
   }
 }
 
