@@ -109,7 +109,7 @@ test('nothing is in an empty set, and keys of another size are nowhere', () => {
   assert.equal(set.state(new Uint8Array(0)), ABSENT);
 });
 
-test('many indexes answer the same before and after their filter is made', () => {
+test('many indexes answer the same before and after their directory is made, and on another thread', () => {
   const random = new SeededRandom(17);
   for (const indexCount of [3, 40]) {
     const groups = Array.from({ length: indexCount }, () => randomEntries(random, 60, 3, 4_000));
@@ -118,6 +118,18 @@ test('many indexes answer the same before and after their filter is made', () =>
     const keys = [...groups.flat(), ...randomEntries(random, 3_000, 3, 4_000), ...randomEntries(random, 500, 3)];
     for (let round = 0; round < 2; round++) {
       for (const { id } of keys) assert.deepEqual(rank(set.find(contentKey(id))), rank(expected.get(id)));
+    }
+    const data = structuredClone(set.transferable());
+    assert.ok(data.directory?.slots.buffer instanceof SharedArrayBuffer);
+    const elsewhere = IndexSet.fromTransferable(data);
+    const fresh = setOf(groups, 1_700_000_001);
+    for (const { id } of keys.slice(0, 500)) {
+      const key = contentKey(id);
+      assert.deepEqual(rank(elsewhere.find(key)), rank(expected.get(id)));
+      // Within the first few searches there is no directory.
+      assert.equal(set.rowOf(key), elsewhere.rowOf(key));
+      assert.equal(set.rowOf(key), fresh.rowOf(key));
+      assert.equal(set.winnerTimestamp(key), fresh.winnerTimestamp(key));
     }
   }
 });

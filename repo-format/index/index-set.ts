@@ -4,10 +4,10 @@ import type { BlobId } from '../blob/storage.ts';
 import type { ContentId } from './content-id.ts';
 import { contentKey } from './content-id.ts';
 import type { IndexEntry } from './entry.ts';
-import { IndexFilter, isFilterWorthwhile, isInGroups } from './index-filter.ts';
 import { mergeIndexes, mergeRows } from './merge-indexes.ts';
 import { parseIndex } from './parse-index.ts';
 import type { ParsedIndex } from './parsed-index.ts';
+import { indexNumberOf, isDirectoryWorthwhile, RowDirectory, type RowDirectoryData } from './row-directory.ts';
 
 /** For repositories without a watermark: hides nothing. */
 export const NO_WATERMARK = -1;
@@ -21,6 +21,7 @@ export interface LoadedIndex {
 export interface IndexSetData {
   readonly indexes: readonly { readonly blobId: BlobId; readonly bytes: Uint8Array }[];
   readonly watermarkSeconds: number;
+  readonly directory?: RowDirectoryData;
 }
 
 /** A content as the set has it: the winning entry, and the row that stands for its key. */
@@ -36,7 +37,8 @@ export const ABSENT = 0;
 export const LIVE = 1;
 export const DELETED = 2;
 
-const ALL_GROUPS = -1;
+/** From so many indexes on, whoever gets the set gets the directory with it instead of making one. */
+const SHARED_DIRECTORY_INDEXES = 32;
 
 export class IndexSet {
   readonly indexes: readonly LoadedIndex[];
@@ -47,7 +49,7 @@ export class IndexSet {
   readonly rowCount: number;
   /** How many rows come before those of each index. */
   readonly #rowStarts: readonly number[];
-  #filter: IndexFilter | undefined;
+  #directory: RowDirectory | undefined;
   #searches = 0;
   // Where the last search ended: a result without an allocation.
   #winnerIndex: ParsedIndex | undefined;
@@ -105,8 +107,7 @@ export class IndexSet {
 
   /** The key that `rowOf` has answered this row for. */
   keyOfRow(row: number): Uint8Array {
-    let number = this.#rowStarts.length - 1;
-    while (number > 0 && (this.#rowStarts[number] ?? 0) > row) number--;
+    const number = indexNumberOf(this.#rowStarts, row);
     const parsed = this.#parsed[number];
     if (parsed === undefined || row < 0 || row >= this.rowCount) throw new RangeError(`no row ${row}`);
     return parsed.keyAt(row - (this.#rowStarts[number] ?? 0));
@@ -145,25 +146,30 @@ export class IndexSet {
   }
 
   transferable(): IndexSetData {
+    if (this.indexes.length >= SHARED_DIRECTORY_INDEXES) this.#makeDirectory(Infinity);
     return {
       indexes: this.indexes.map(({ blobId, parsed }) => ({ blobId, bytes: inSharedMemory(parsed.bytes) })),
       watermarkSeconds: this.watermarkSeconds,
+      ...(this.#directory === undefined ? {} : { directory: this.#directory.data }),
     };
   }
 
   static fromTransferable(data: IndexSetData): IndexSet {
     const indexes = data.indexes.map(({ blobId, bytes }) => ({ blobId, parsed: parseIndex(bytes) }));
-    return new IndexSet(indexes, data.watermarkSeconds);
+    const set = new IndexSet(indexes, data.watermarkSeconds);
+    if (data.directory !== undefined)
+      set.#directory = RowDirectory.from(set.#parsed, set.#rowStarts, set.rowCount, data.directory);
+    return set;
   }
 
   #search(key: Uint8Array): void {
     this.#winnerIndex = undefined;
+    const directory = this.#directory ?? this.#makeDirectory(this.#searches++);
+    if (directory !== undefined) return this.#look(directory, key);
     const parsed = this.#parsed;
-    const groups = this.#groupsOf(key);
-    if (groups === 0) return;
     for (let number = 0; number < parsed.length; number++) {
       const index = parsed[number];
-      if (index === undefined || !isInGroups(groups, number)) continue;
+      if (index === undefined) continue;
       const entry = index.find(key);
       if (entry < 0) continue;
       if (this.#winnerIndex === undefined) this.#row = (this.#rowStarts[number] ?? 0) + entry;
@@ -177,12 +183,40 @@ export class IndexSet {
     }
   }
 
-  /** The filter is made once searching without it has cost as much: few lookups never pay for it. */
-  #groupsOf(key: Uint8Array): number {
-    if (this.#filter !== undefined) return this.#filter.groupsOf(key);
-    if (isFilterWorthwhile(this.#parsed, this.rowCount, this.#searches)) this.#filter = new IndexFilter(this.#parsed);
-    this.#searches++;
-    return ALL_GROUPS;
+  #look(directory: RowDirectory, key: Uint8Array): void {
+    const first = directory.firstRowOf(key);
+    if (first < 0) return;
+    this.#row = first;
+    this.#hold(directory.winnerOf(first));
+  }
+
+  /** Makes a row the winner. */
+  #hold(row: number): void {
+    const number = indexNumberOf(this.#rowStarts, row);
+    const index = this.#parsed[number];
+    if (index === undefined) return;
+    const entry = row - (this.#rowStarts[number] ?? 0);
+    this.#winnerIndex = index;
+    this.#winnerEntry = entry;
+    this.#winnerTimestamp = index.timestampAt(entry);
+    this.#winnerDeleted = index.isDeletedAt(entry);
+  }
+
+  /** Once searching without it has cost as much: few lookups never pay for it. */
+  #makeDirectory(searches: number): RowDirectory | undefined {
+    if (this.#directory !== undefined || !isDirectoryWorthwhile(this.#parsed, this.rowCount, searches))
+      return this.#directory;
+    const starts = this.#rowStarts;
+    const beats = (challenger: number, holder: number): boolean => {
+      this.#hold(holder);
+      const number = indexNumberOf(starts, challenger);
+      const index = this.#parsed[number];
+      const entry = challenger - (starts[number] ?? 0);
+      return index !== undefined && this.#beatsWinner(index, entry, index.timestampAt(entry), index.isDeletedAt(entry));
+    };
+    this.#directory = RowDirectory.build(this.#parsed, starts, this.rowCount, beats);
+    this.#winnerIndex = undefined;
+    return this.#directory;
   }
 
   #beatsWinner(index: ParsedIndex, entry: number, timestamp: number, deleted: boolean): boolean {

@@ -104,7 +104,7 @@ export class RowIndex implements ParsedIndex {
   readonly #rows: RowReader;
   readonly #view: DataView;
   /** First row of each prefix code, and the count of rows at the end. */
-  readonly #prefixStarts = new Uint32Array(PREFIX_CODES + 1);
+  #prefixStarts: Uint32Array | undefined;
 
   constructor(bytes: Uint8Array, layout: RowLayout, rows: RowReader) {
     assertRowsInside(bytes, layout);
@@ -116,12 +116,6 @@ export class RowIndex implements ParsedIndex {
     this.#headerSize = layout.headerSize;
     this.#stride = layout.keySize + layout.valueSize;
     this.#rows = rows;
-    const first = new Uint8Array(layout.keySize);
-    for (let code = 1; code < PREFIX_CODES; code++) {
-      first[0] = 0x66 + code;
-      this.#prefixStarts[code] = this.#search(first, this.#prefixStarts[code - 1] ?? 0, this.entryCount);
-    }
-    this.#prefixStarts[PREFIX_CODES] = this.entryCount;
   }
 
   find(key: Uint8Array): number {
@@ -138,6 +132,7 @@ export class RowIndex implements ParsedIndex {
   lowerBound(key: Uint8Array): number {
     const code = prefixCode(key[0] ?? 0xff);
     if (code < 0 || this.keySize < MIN_GUESS_KEY_SIZE) return this.#search(key, 0, this.entryCount);
+    this.#prefixStarts ??= this.#findPrefixStarts();
     const start = this.#prefixStarts[code] ?? 0;
     const end = this.#prefixStarts[code + 1] ?? 0;
     if (start >= end) return start;
@@ -146,6 +141,18 @@ export class RowIndex implements ParsedIndex {
     const first = start + Math.floor(head * rowsPerUnit);
     const distance = Math.trunc((head - this.#headAt(first)) * rowsPerUnit);
     return this.#gallop(key, Math.min(Math.max(first + distance, start), end - 1), start, end);
+  }
+
+  /** When they are first needed: among thousands of indexes most are never searched. */
+  #findPrefixStarts(): Uint32Array {
+    const starts = new Uint32Array(PREFIX_CODES + 1);
+    const first = new Uint8Array(this.keySize);
+    for (let code = 1; code < PREFIX_CODES; code++) {
+      first[0] = 0x66 + code;
+      starts[code] = this.#search(first, starts[code - 1] ?? 0, this.entryCount);
+    }
+    starts[PREFIX_CODES] = this.entryCount;
+    return starts;
   }
 
   /** From a guess inside [start, end) outwards in doubling steps, then a binary search between the last two. */
