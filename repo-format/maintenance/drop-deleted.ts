@@ -86,7 +86,9 @@ async function applyDrop(
   const { storage, format, contents } = repository;
   if (!format.config.epochParameters.enabled) {
     const active = await loadLegacyActiveBlobs({ storage, cipher }, signal);
-    const stats = await compactLegacyIndexes(run, active, { dropDeletedBeforeSeconds: watermarkSeconds }, signal);
+    // Dropped there is what is strictly older.
+    const dropDeletedBeforeSeconds = watermarkSeconds + 1;
+    const stats = await compactLegacyIndexes(run, active, { dropDeletedBeforeSeconds }, signal);
     await repository.refresh(signal);
     return stats;
   }

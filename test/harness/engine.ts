@@ -24,6 +24,11 @@ import {
   type SnapshotManifest,
   type SnapshotSource,
 } from '../../repo-format/index.ts';
+import {
+  runMaintenance,
+  type MaintenanceOptions,
+  type MaintenanceReport,
+} from '../../repo-format/maintenance/enter.ts';
 import { CHEAP_KEY_ALGORITHM, cheapKeys } from './cheap-keys.ts';
 
 export const ENGINE_PASSWORD = 'engine-password';
@@ -35,6 +40,8 @@ export interface EngineOptions {
   readonly clock?: Clock;
   readonly wrapStorage?: (storage: BlobStorage) => BlobStorage;
   readonly maxPackSizeBytes?: number;
+  /** Keys that kopia can derive, too; they take a while. */
+  readonly realKeys?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -57,12 +64,12 @@ export class Engine {
 
   async create(): Promise<void> {
     const storage = await openFilesystemStorage({ path: this.repositoryPath, create: 'current' }, this.#deps());
-    const { maxPackSizeBytes } = this.#options;
+    const { maxPackSizeBytes, realKeys = false } = this.#options;
     const repository = await Repository.create(
       {
         storage,
         password: ENGINE_PASSWORD,
-        keyAlgo: CHEAP_KEY_ALGORITHM,
+        ...(realKeys ? {} : { keyAlgo: CHEAP_KEY_ALGORITHM }),
         ...(maxPackSizeBytes === undefined ? {} : { maxPackSizeBytes }),
       },
       this.#deps(),
@@ -130,12 +137,19 @@ export class Engine {
     });
   }
 
-  #deps(): Required<RepositoryDeps> {
+  /** One cycle, by whoever owns maintenance or not. */
+  maintain(options: Partial<MaintenanceOptions> = {}): Promise<MaintenanceReport> {
+    const client = { username: ENGINE_SOURCE.userName, hostname: ENGINE_SOURCE.host };
+    const wanted = { mode: 'full', safety: 'full', dryRun: false, force: true, client, ...options } as const;
+    return this.use((repository) => runMaintenance(repository, wanted, this.#deps(), this.#signal));
+  }
+
+  #deps(): Omit<Required<RepositoryDeps>, 'deriveKey'> & Pick<RepositoryDeps, 'deriveKey'> {
     return {
       clock: this.#options.clock ?? systemClock,
       random: systemRandom,
       logger: silentLogger,
-      deriveKey: cheapKeys,
+      ...(this.#options.realKeys === true ? {} : { deriveKey: cheapKeys }),
       processes: { self: `${process.pid}`, isGone: (owner) => !isAlive(Number(owner)) },
     };
   }
