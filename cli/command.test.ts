@@ -112,7 +112,7 @@ test('wrong usage exits 2 with one line that has a code', async (t) => {
     ['snapshot', 'list', '--memory-limit', 'lots'],
     ['snapshot', 'restore', 'latest', 't', '--overwrite', 'sometimes'],
     ['policy', 'show'],
-    ['-r', 's3://bucket/prefix', 'snapshot', 'list'],
+    ['-r', 'sftp://host/folder', 'snapshot', 'list'],
   ];
   for (const args of cases) {
     const result = await windlass.run(args);

@@ -8,17 +8,88 @@ import { errorLine } from './error-line.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { defaultIdentity } from './identity.ts';
 import { processOwners } from './process-owner.ts';
-import { repositoryPath } from './repository-url.ts';
+import { repositoryAddress } from './repository-url.ts';
+import { s3Address } from './s3-address.ts';
+
+const place = (text: string | undefined) => repositoryAddress(text, '/here');
 
 test('a repository is a path, relative or not, or a file URL', () => {
-  assert.equal(repositoryPath('repo', '/here'), '/here/repo');
-  assert.equal(repositoryPath('/repo', '/here'), '/repo');
-  assert.equal(repositoryPath('file:///a%20b/repo', '/here'), '/a b/repo');
-  for (const bad of ['s3://bucket/x', 'file://host/x', undefined, '']) {
+  assert.deepEqual(place('repo'), { kind: 'folder', path: '/here/repo' });
+  assert.deepEqual(place('/repo'), { kind: 'folder', path: '/repo' });
+  assert.deepEqual(place('file:///a%20b/repo'), { kind: 'folder', path: '/a b/repo' });
+  for (const bad of ['sftp://host/x', 'file://host/x', undefined, '']) {
     assert.throws(
-      () => repositoryPath(bad, '/here'),
+      () => place(bad),
       (error) => exitCodeOf(error) === 2,
     );
+  }
+});
+
+test('a place in an object store is a bucket and a prefix: a path gets its last slash, ?prefix= is taken as it is', () => {
+  const told = (text: string): unknown[] => {
+    const address = place(text);
+    assert.ok(address.kind === 'store');
+    return [address.scheme, address.bucket, address.prefix, ...address.parameters.keys()];
+  };
+  assert.deepEqual(told('s3://bucket'), ['s3', 'bucket', '']);
+  assert.deepEqual(told('s3://bucket/'), ['s3', 'bucket', '']);
+  assert.deepEqual(told('S3://bucket/a/b'), ['s3', 'bucket', 'a/b/']);
+  assert.deepEqual(told('s3://bucket/a%20b/'), ['s3', 'bucket', 'a b/']);
+  assert.deepEqual(told('s3://bucket?prefix=no-slash'), ['s3', 'bucket', 'no-slash']);
+  assert.deepEqual(told('gs://bucket/a?x=1'), ['gs', 'bucket', 'a/', 'x']);
+  assert.deepEqual(told('azblob://container/a?account=me'), ['azblob', 'container', 'a/', 'account']);
+});
+
+test('a URL of a store with secrets in it, or that is not quite one, is refused without repeating it', () => {
+  const bad = ['s3://key:hunter2@bucket/', 's3://hunter2:hunter2', 's3:///hunter2', 's3://bucket/a#hunter2'];
+  for (const text of [
+    ...bad,
+    's3://bucket/hunter2?prefix=hunter2',
+    's3://bucket?region=hunter2&region=x',
+    's3://bucket/%hunter2',
+  ]) {
+    assert.throws(
+      () => place(text),
+      (error: Error) => exitCodeOf(error) === 2 && !error.message.includes('hunter2'),
+      text,
+    );
+  }
+});
+
+test('the parameters of an s3 URL are known by name, and what they say is checked', () => {
+  const s3 = (query: string) => {
+    const address = place(`s3://bucket/p?${query}`);
+    assert.ok(address.kind === 'store');
+    return s3Address(address);
+  };
+  assert.deepEqual(
+    s3('endpoint=http://127.0.0.1:9000&region=eu-1&pathStyle=false&checksumAlgorithm=crc32c&profile=p'),
+    {
+      bucket: 'bucket',
+      prefix: 'p/',
+      endpoint: 'http://127.0.0.1:9000',
+      region: 'eu-1',
+      forcePathStyle: false,
+      checksumAlgorithm: 'CRC32C',
+      profile: 'p',
+    },
+  );
+  assert.deepEqual(
+    s3('caCert=ca.pem&insecureSkipTLSVerify=true&kmsKeyId=k&tagging=a%3D1%26b%3D2&storageClass=STANDARD_IA'),
+    {
+      bucket: 'bucket',
+      prefix: 'p/',
+      caCertFile: 'ca.pem',
+      insecureSkipTlsVerify: true,
+      kmsKeyId: 'k',
+      tagging: 'a=1&b=2',
+      storageClass: 'STANDARD_IA',
+    },
+  );
+  assert.equal(s3('endpoint=https://s3.example.org/').endpoint, 'https://s3.example.org');
+  const bad = ['regoin=x', 'pathStyle=yes', 'endpoint=host:9000', 'endpoint=http://host/path', 'endpoint=ftp://host'];
+  for (const query of [...bad, 'endpoint=http://k:s@host', 'checksumAlgorithm=md5', 'secretAccessKey=x']) {
+    assert.throws(() => s3(query), { code: 'CLI_REPOSITORY_UNSUPPORTED' }, query);
   }
 });
 

@@ -1,36 +1,20 @@
 // Opens the repository a command works on and closes it after, whatever happened in between.
 import { join } from 'node:path';
-import { hasCode, WindlassError } from '../base/errors.ts';
 import { toHex } from '../base/hex.ts';
 import { readFormatBlobs } from '../repo-format/format/open-format.ts';
-import { openFilesystemStorage, Repository, type BlobStorage } from '../repo-format/index.ts';
+import { Repository, type BlobStorage } from '../repo-format/index.ts';
 import { repositoryCacheDirectory } from './cache-directory.ts';
 import type { CliContext } from './context.ts';
 import { codeOf, messageOf, oneLine } from './error-line.ts';
+import { openStorage, type Access as StorageAccess } from './open-storage.ts';
 import { findPassword } from './password.ts';
 import { processOwners } from './process-owner.ts';
-import { repositoryPath } from './repository-url.ts';
 
-export interface Access {
-  readonly readOnly: boolean;
+export interface Access extends StorageAccess {
   /** Go on without manifests that are lost; who only reads always does. */
   readonly withoutLost?: boolean;
   /** Reads everything from the store itself, not from copies on this machine: for whoever judges the store. */
   readonly bypassCache?: boolean;
-}
-
-/** The blobs of the repository named by the options; `REPOSITORY_NOT_FOUND` when there is no such folder. */
-export async function openStorage(context: CliContext, access: Access): Promise<BlobStorage> {
-  const path = repositoryPath(context.options.repository, context.workingDirectory);
-  try {
-    const folder = await openFilesystemStorage({ path, readOnly: access.readOnly }, { random: context.random });
-    if (context.options.bwlimit !== undefined)
-      context.note('A folder is used directly: --bwlimit holds for object stores only.');
-    return folder;
-  } catch (cause) {
-    if (!hasCode(cause, 'BLOB_ROOT_MISSING')) throw cause;
-    throw new WindlassError(`no repository at ${path}`, { code: 'REPOSITORY_NOT_FOUND', context: { path }, cause });
-  }
 }
 
 /** The password of the repository; with `confirm` a typed one is asked for twice. */

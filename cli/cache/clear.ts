@@ -6,7 +6,7 @@ import { readFormatBlobs } from '../../repo-format/format/open-format.ts';
 import { usageError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { openStorage } from '../session.ts';
+import { openStorage } from '../open-storage.ts';
 import { formatSize } from '../terminal/format.ts';
 import {
   CACHE_KINDS,

@@ -10,7 +10,8 @@ import { parseIndex } from '../../repo-format/index/parse-index.ts';
 import type { ParsedIndex } from '../../repo-format/index/parsed-index.ts';
 import type { CliContext } from '../context.ts';
 import { errorLine } from '../error-line.ts';
-import { openStorage, passwordOf } from '../session.ts';
+import { openStorage } from '../open-storage.ts';
+import { passwordOf } from '../session.ts';
 
 export interface Inspection {
   readonly storage: BlobStorage;

@@ -1,10 +1,11 @@
 // `repository create`.
 import type { CreateFormatOptions } from '../../repo-format/format/create-format.ts';
-import { openFilesystemStorage, Repository } from '../../repo-format/index.ts';
+import { Repository } from '../../repo-format/index.ts';
 import { putMaintenanceSettings } from '../../repo-format/manifest/maintenance-settings.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { repositoryPath } from '../repository-url.ts';
+import { openNewStorage } from '../open-storage.ts';
+import { repositoryAddress } from '../repository-url.ts';
 import { passwordOf } from '../session.ts';
 import { describeRepository } from './status.ts';
 
@@ -23,12 +24,10 @@ const VERSIONS = { '1': 1, '2': 2, '3': 3 } as const;
 
 export async function createCommand(context: CliContext, options: CreateOptions): Promise<ExitCode> {
   const { clock, random, logger, output, signal } = context;
-  const path = repositoryPath(context.options.repository, context.workingDirectory);
+  // A wrong address is told before a password is asked for.
+  repositoryAddress(context.options.repository, context.workingDirectory);
   const password = await passwordOf(context, { confirm: true });
-  const storage = await openFilesystemStorage(
-    { path, create: options.formatVersion === '1' ? 'version1' : 'current' },
-    { random },
-  );
+  const storage = await openNewStorage(context, options.formatVersion === '1' ? 'version1' : 'current');
   let repository: Repository;
   try {
     repository = await Repository.create(
@@ -46,7 +45,7 @@ export async function createCommand(context: CliContext, options: CreateOptions)
   await created.flush(signal);
   const description = await describeRepository(created, signal);
   output.document(description);
-  output.line(`created repository ${description.uniqueIDHex.slice(0, 16)} at ${path}`);
+  output.line(`created repository ${description.uniqueIDHex.slice(0, 16)} at ${storage.displayName}`);
   context.note('Keep the password: without it nothing in the repository can be read.');
   return EXIT.ok;
 }

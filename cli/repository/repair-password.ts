@@ -8,7 +8,8 @@ import { usageError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findPassword } from '../password.ts';
-import { openStorage, passwordOf } from '../session.ts';
+import { openStorage } from '../open-storage.ts';
+import { passwordOf } from '../session.ts';
 
 export interface RepairPasswordOptions {
   readonly otherPasswordFile?: string;

@@ -12,7 +12,8 @@ import { cliError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
 import { messageOf, oneLine } from '../error-line.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { openRepository, openStorage, passwordOf } from '../session.ts';
+import { openStorage } from '../open-storage.ts';
+import { openRepository, passwordOf } from '../session.ts';
 import { countOf, formatCount, formatSize } from '../terminal/format.ts';
 
 export interface RepairCommandOptions extends RepairOptions {

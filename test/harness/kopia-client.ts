@@ -30,11 +30,16 @@ export interface KopiaClientOptions {
   readonly program: string;
   /** Configuration, cache and logs go here. */
   readonly folder: string;
-  readonly repository: string;
+  /** The path of a folder; elsewhere, the arguments from the provider's name on. */
+  readonly repository: string | readonly string[];
   readonly password: string;
+  /** Besides the password: keys of a store. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface KopiaCreateOptions {
+  /** Further arguments of `repository create`. */
+  readonly more?: readonly string[];
   readonly hash?: string;
   readonly encryption?: string;
   readonly splitter?: string;
@@ -68,6 +73,7 @@ export class KopiaClient {
       HOME: this.#options.folder,
       KOPIA_PASSWORD: this.#options.password,
       KOPIA_CHECK_FOR_UPDATES: 'false',
+      ...this.#options.environment,
     };
   }
 
@@ -97,12 +103,12 @@ export class KopiaClient {
   }
 
   async create(options: KopiaCreateOptions = {}): Promise<void> {
-    mkdirSync(this.#options.repository, { recursive: true });
+    const { repository } = this.#options;
+    if (typeof repository === 'string') mkdirSync(repository, { recursive: true });
     await this.ok(
       'repository',
       'create',
-      'filesystem',
-      `--path=${this.#options.repository}`,
+      ...this.#place(),
       ...this.#connection(),
       ...flag('--block-hash', options.hash),
       ...flag('--encryption', options.encryption),
@@ -110,17 +116,23 @@ export class KopiaClient {
       ...flag('--format-version', options.formatVersion),
       ...flag('--ecc', options.ecc),
       ...flag('--ecc-overhead-percent', options.eccOverheadPercent),
+      ...(options.more ?? []),
     );
     await this.disableMaintenance();
   }
 
   async connect(): Promise<void> {
-    await this.ok('repository', 'connect', 'filesystem', `--path=${this.#options.repository}`, ...this.#connection());
+    await this.ok('repository', 'connect', ...this.#place(), ...this.#connection());
   }
 
   /** Nothing runs by itself while a test watches. */
   async disableMaintenance(): Promise<void> {
     await this.ok('maintenance', 'set', '--enable-full=false', '--enable-quick=false');
+  }
+
+  #place(): readonly string[] {
+    const { repository } = this.#options;
+    return typeof repository === 'string' ? ['filesystem', `--path=${repository}`] : repository;
   }
 
   #connection(): string[] {

@@ -10,6 +10,8 @@ export interface WindlassClientOptions {
   readonly repository: string;
   readonly cacheFolder: string;
   readonly password: string;
+  /** Besides the password: what a store's library looks for. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Another way to start it (the bundled build). */
   readonly program?: readonly string[];
 }
@@ -27,7 +29,8 @@ export class WindlassClient {
   }
 
   env(): Record<string, string> {
-    return { WINDLASS_PASSWORD: this.#options.password, HOME: this.#options.cacheFolder };
+    const { password, cacheFolder, environment } = this.#options;
+    return { WINDLASS_PASSWORD: password, HOME: cacheFolder, ...environment };
   }
 
   run(args: readonly string[], options: Omit<CommandOptions, 'env'> = {}): Promise<CommandResult> {

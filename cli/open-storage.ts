@@ -1,0 +1,86 @@
+// From what names a repository to its blobs: the adapter of its store, and around it the wrappers that every object store gets.
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { hasCode, WindlassError } from '../base/errors.ts';
+import type { S3Options } from '../repo-format/blob/s3-options.ts';
+import { openFilesystemStorage, type BlobStorage } from '../repo-format/index.ts';
+import { cliError } from './cli-errors.ts';
+import type { CliContext } from './context.ts';
+import { repositoryAddress, type StoreAddress } from './repository-url.ts';
+import { s3Address } from './s3-address.ts';
+import { wrapObjectStore } from './wrap-storage.ts';
+
+export interface Access {
+  readonly readOnly: boolean;
+}
+
+/** A place in an object store with all that its adapter wants to know. */
+export type ObjectStore = { readonly kind: 's3' } & S3Options;
+
+/** The blobs of the repository that the options name; `REPOSITORY_NOT_FOUND` when there is no such folder. */
+export async function openStorage(context: CliContext, access: Access): Promise<BlobStorage> {
+  const address = repositoryAddress(context.options.repository, context.workingDirectory);
+  if (address.kind === 'store') return await openObjectStore(context, await objectStoreOf(context, address), access);
+  const { path } = address;
+  if (context.options.bwlimit !== undefined) {
+    context.note('A folder is used directly: --bwlimit holds for object stores only.');
+  }
+  try {
+    return await openFilesystemStorage({ path, readOnly: access.readOnly }, { random: context.random });
+  } catch (cause) {
+    if (!hasCode(cause, 'BLOB_ROOT_MISSING')) throw cause;
+    throw new WindlassError(`no repository at ${path}`, { code: 'REPOSITORY_NOT_FOUND', context: { path }, cause });
+  }
+}
+
+/** The same for a repository that is to be made there. A folder is made, a bucket must exist. */
+export async function openNewStorage(context: CliContext, layout: 'version1' | 'current'): Promise<BlobStorage> {
+  const address = repositoryAddress(context.options.repository, context.workingDirectory);
+  if (address.kind === 'store') {
+    return await openObjectStore(context, await objectStoreOf(context, address), { readOnly: false });
+  }
+  return await openFilesystemStorage({ path: address.path, create: layout }, { random: context.random });
+}
+
+/** Opens the adapter, which loads its library, and wraps it. */
+export async function openObjectStore(context: CliContext, store: ObjectStore, access: Access): Promise<BlobStorage> {
+  if (store.insecureSkipTlsVerify === true) {
+    // Not a remark: it must be seen with --quiet, too.
+    context.stderr.write(
+      'windlass: the certificate of the object store is not verified, as asked: anybody may be in between\n',
+    );
+  }
+  const adapter = await openAdapter(context, store, access);
+  return wrapObjectStore(context, adapter, { readOnly: access.readOnly });
+}
+
+async function openAdapter(context: CliContext, store: ObjectStore, { readOnly }: Access): Promise<BlobStorage> {
+  const { openS3Storage } = await import('../repo-format/blob/s3.ts');
+  return await openS3Storage({ ...store, readOnly }, { clock: context.clock }, context.signal);
+}
+
+async function objectStoreOf(context: CliContext, address: StoreAddress): Promise<ObjectStore> {
+  if (address.scheme !== 's3') {
+    throw cliError('CLI_REPOSITORY_UNSUPPORTED', `${address.scheme}:// is not supported yet`, {
+      scheme: address.scheme,
+    });
+  }
+  const { caCertFile, credentialsFile, ...options } = s3Address(address);
+  return {
+    kind: 's3',
+    ...options,
+    ...(credentialsFile === undefined ? {} : { credentialsFile: resolve(context.workingDirectory, credentialsFile) }),
+    ...(caCertFile === undefined ? {} : { caCertPem: await readCertificate(context, caCertFile) }),
+  };
+}
+
+async function readCertificate(context: CliContext, file: string): Promise<string> {
+  const path = resolve(context.workingDirectory, file);
+  try {
+    const text = await readFile(path, 'utf8');
+    if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate in PEM form in it');
+    return text;
+  } catch (error) {
+    throw cliError('CLI_CERTIFICATE_FILE', `certificate file ${path} cannot be read`, { path }, error);
+  }
+}
