@@ -20,6 +20,7 @@ const CODES: Readonly<Record<string, StoreFailureCode>> = {
   InternalError: 'BLOB_STORE_UNAVAILABLE',
   OperationTimedOut: 'BLOB_TIMEOUT',
   Md5Mismatch: 'BLOB_TRUNCATED',
+  PARSE_ERROR: 'BLOB_TRUNCATED', // the library's own word for an answer that broke off
   BlobImmutableDueToPolicy: 'BLOB_LOCKED',
   BlobImmutableDueToLegalHold: 'BLOB_LOCKED',
   LeaseIdMissing: 'BLOB_LOCKED',
@@ -45,10 +46,11 @@ export interface AzureRequest {
   readonly hasAnswered: boolean;
 }
 
-/** Aborts and typed errors pass through untouched. */
+/** Typed errors pass through untouched. The caller has looked at its signal: an abort is the library's word for a broken connection. */
 export function translateAzureError(error: unknown, request: AzureRequest): unknown {
-  if (error instanceof WindlassError || isAbortError(error)) return error;
+  if (error instanceof WindlassError) return error;
   const { operation, subject, blobId, range } = request;
+  if (isAbortError(error)) return storeFailure('BLOB_STORE_UNAVAILABLE', { operation, subject });
   const { word, detail, httpStatus, requestId, retryAfterMs } = azureErrorFacts(error);
   const code = codeOf(word, detail, httpStatus, request.hasAnswered);
   if (code === undefined && httpStatus === 404 && blobId !== undefined) return blobNotFound(blobId);

@@ -6,7 +6,7 @@ import type * as AzureLibrary from '@azure/storage-blob';
 import type { ContainerClient, StoragePipelineOptions } from '@azure/storage-blob';
 import { hasCode } from '../../base/errors.ts';
 import { translateAzureError } from './azure-errors.ts';
-import { assertRangeInside, blobInvalidRange, storageIsReadOnly, storeFailure } from './blob-errors.ts';
+import { assertRangeInside, blobInvalidRange, isRangeTold, storageIsReadOnly, storeFailure } from './blob-errors.ts';
 import { assertBlobId, assertBlobPrefix, isBlobId } from './blob-id.ts';
 import { createStoreAgent, type StoreAgentOptions } from './store-agent.ts';
 import { readBody } from './read-body.ts';
@@ -96,7 +96,11 @@ export class AzureStorage implements BlobStorage {
   ): Promise<Uint8Array> {
     const details = { operation: 'read', subject: `blob ${id}` };
     const blob = container.getBlobClient(this.#key(id));
-    const { readableStreamBody: body, contentLength = 0 } = await blob.download(range?.offset ?? 0, range?.length, {
+    const {
+      readableStreamBody: body,
+      contentLength = 0,
+      contentRange,
+    } = await blob.download(range?.offset ?? 0, range?.length, {
       abortSignal: signal,
       maxRetryRequests: 0,
     });
@@ -104,7 +108,7 @@ export class AzureStorage implements BlobStorage {
     // The library's stream complains when nobody reads it to its end.
     body.on('error', () => undefined);
     const stream = body as NodeJS.ReadableStream & { destroy(error?: Error): void };
-    if (range !== undefined && contentLength < range.length) {
+    if (range !== undefined && contentLength < range.length && !isRangeTold(contentRange, range)) {
       stream.destroy();
       throw blobInvalidRange(id, range, range.offset + contentLength);
     }

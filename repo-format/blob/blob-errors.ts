@@ -21,6 +21,11 @@ export function assertRangeInside(id: BlobId, range: ByteRange, blobLength: numb
   if (!valid || offset + length > blobLength) throw blobInvalidRange(id, range, blobLength);
 }
 
+/** Whether an answer says that it is exactly this range: then fewer bytes are an answer cut short, not a shorter blob. */
+export function isRangeTold(contentRange: string | string[] | undefined, { offset, length }: ByteRange): boolean {
+  return String(contentRange).startsWith(`bytes ${offset}-${offset + length - 1}/`);
+}
+
 export function storageIsReadOnly(operation: string, displayName: string): WindlassError {
   return new WindlassError(`cannot ${operation}: ${displayName} is opened read-only`, {
     code: 'BLOB_READ_ONLY',

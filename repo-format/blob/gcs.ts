@@ -5,7 +5,14 @@ import type { Clock } from '../../base/clock.ts';
 import { hasCode } from '../../base/errors.ts';
 import { toHex } from '../../base/hex.ts';
 import type { RandomSource } from '../../base/random.ts';
-import { assertRangeInside, blobInvalidRange, blobNotFound, storageIsReadOnly, storeFailure } from './blob-errors.ts';
+import {
+  assertRangeInside,
+  blobInvalidRange,
+  blobNotFound,
+  isRangeTold,
+  storageIsReadOnly,
+  storeFailure,
+} from './blob-errors.ts';
 import { assertBlobId, assertBlobPrefix, isBlobId } from './blob-id.ts';
 import {
   gcsAnswerFailure,
@@ -102,6 +109,7 @@ export class GcsStorage implements BlobStorage {
     await this.#requireSuccess(answer, request, id, signal);
     // What is left of a blob that ends before the range does.
     if (range !== undefined && answer.body.length !== range.length) {
+      if (isRangeTold(answer.headers['content-range'], range)) throw storeFailure('BLOB_TRUNCATED', request);
       throw blobInvalidRange(id, range, range.offset + answer.body.length);
     }
     return answer.body;

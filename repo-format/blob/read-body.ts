@@ -1,5 +1,5 @@
 // Reads a response's body into one buffer of its own, exactly as long as it must be.
-import { errorCode, isAbortError, WindlassError } from '../../base/errors.ts';
+import { errorCode, WindlassError } from '../../base/errors.ts';
 import { storeFailure, type StoreFailureDetails } from './blob-errors.ts';
 
 export interface BodyExpectation {
@@ -34,7 +34,8 @@ export async function readBody(
     return bytes;
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof WindlassError || isAbortError(error)) throw error;
+    if (error instanceof WindlassError) throw error;
+    // An abort that is not our signal's is a library's word for a connection that broke off.
     const isTimeout = error instanceof Error && (error.name === 'TimeoutError' || errorCode(error) === 'ETIMEDOUT');
     throw storeFailure(isTimeout ? 'BLOB_TIMEOUT' : 'BLOB_TRUNCATED', { ...details, storeCode: errorCode(error) });
   } finally {

@@ -1,5 +1,5 @@
 // Translates what the S3 library throws into the blob layer's own errors. Nothing of the library's objects is kept.
-import { errorCode, isAbortError, WindlassError } from '../../base/errors.ts';
+import { errorCode, WindlassError } from '../../base/errors.ts';
 import { networkFailure, storeFailure, type StoreFailureCode } from './blob-errors.ts';
 
 /** S3's own words, as Amazon and the stores that speak like it use them. */
@@ -30,6 +30,7 @@ const CODES: Readonly<Record<string, StoreFailureCode>> = {
   ServiceUnavailable: 'BLOB_STORE_BUSY',
   RequestTimeout: 'BLOB_TIMEOUT',
   TimeoutError: 'BLOB_TIMEOUT',
+  AbortError: 'BLOB_STORE_UNAVAILABLE',
   BadDigest: 'BLOB_TRUNCATED',
   IncompleteBody: 'BLOB_TRUNCATED',
   XAmzContentSHA256Mismatch: 'BLOB_TRUNCATED',
@@ -74,15 +75,17 @@ export interface S3Request {
   readonly hasAnswered: boolean;
 }
 
-/** Aborts and typed errors pass through untouched. */
+/** Typed errors pass through untouched. The caller has looked at its signal: an abort is the library's word for a broken connection. */
 export function translateS3Error(error: unknown, { operation, subject, hasAnswered }: S3Request): unknown {
-  if (error instanceof WindlassError || isAbortError(error)) return error;
+  if (error instanceof WindlassError) return error;
   const { name, httpStatus, requestId, retryAfterMs } = s3ErrorFacts(error);
   const systemCode = errorCode(error);
   const words = [name, systemCode].filter((word) => word !== undefined);
   const changed = hasAnswered ? words.map((word) => AFTER_SUCCESS[word]).find((code) => code !== undefined) : undefined;
   const code =
     changed ??
+    // The library calls a connection that is reset a timeout.
+    (name === 'TimeoutError' && systemCode !== undefined ? networkFailure(systemCode) : undefined) ??
     CODES[name] ??
     (systemCode === undefined ? undefined : (CODES[systemCode] ?? networkFailure(systemCode))) ??
     (httpStatus === undefined ? undefined : STATUSES[httpStatus]) ??
@@ -91,7 +94,7 @@ export function translateS3Error(error: unknown, { operation, subject, hasAnswer
   return storeFailure(code, { operation, subject, storeCode, httpStatus, requestId, retryAfterMs });
 }
 
-const GENERIC_NAMES = new Set(['Error', 'Unknown', 'UnknownError', '403', 'Forbidden']);
+const GENERIC_NAMES = new Set(['Error', 'TimeoutError', 'Unknown', 'UnknownError', '403', 'Forbidden']);
 
 export interface S3ErrorFacts {
   readonly name: string;

@@ -110,6 +110,7 @@ export class FaultProxy {
     this.stats.requests[proxied.verb]++;
     const fault = this.#plans.take(proxied);
     if (fault?.kind === 'refuse') return void socket.resetAndDestroy();
+    if (fault?.kind === 'silence') return void request.resume();
     await this.#wait(socket);
     if (fault?.kind === 'answer') return answerInstead(proxied, fault, request, response);
     if (asksFirst) {

@@ -26,12 +26,13 @@ export interface Answer {
  * - `cut-response`: the connection is closed in good order before all bytes promised have come
  * - `short-response`: fewer bytes come, and only those are promised
  * - `corrupt-response`: the byte at this offset is another one
+ * - `silence`: nothing is asked and nothing is answered
  * - `lose-answer`: the store does what it is asked, its answer never arrives
  * - `headers`: the answer's headers are changed; undefined removes one
  */
 export type Fault =
   | { readonly kind: 'answer'; readonly answer: Answer | ((request: ProxiedRequest) => Answer) }
-  | { readonly kind: 'refuse' | 'lose-answer' }
+  | { readonly kind: 'refuse' | 'lose-answer' | 'silence' }
   | {
       readonly kind:
         | 'reset-request'
