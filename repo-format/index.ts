@@ -60,4 +60,5 @@ export { formatSource, type SnapshotSource } from './snapshot/source.ts';
 export { type DirectorySummary, SummaryBuilder } from './snapshot/summary.ts';
 export { createSplitter, type Splitter, SPLITTERS } from './splitter/splitter.ts';
 export { LaneReader, type LaneReaderData } from './worker/lane-reader.ts';
-export type { PackPort } from './worker/pack-requests.ts';
+export { joinSpans, type Span } from './blob/byte-ranges.ts';
+export type { ExpectedPack, PackParts } from './blob/pack-parts.ts';

@@ -8,6 +8,7 @@ import { type Logger, silentLogger } from '../base/logger.ts';
 import type { RandomSource } from '../base/random.ts';
 import { FetchGate } from './blob/fetch-gate.ts';
 import { PackFolder } from './blob/pack-folder.ts';
+import { PackParts } from './blob/pack-parts.ts';
 import type { BlobStorage } from './blob/storage.ts';
 import { WorkFolder } from './blob/work-folder.ts';
 import { CacheFolder, cacheKey } from './blob/wrap/cache-folder.ts';
@@ -22,7 +23,7 @@ import { cipherSpecOf } from './format/repository-config.ts';
 import type { ContentId } from './index/content-id.ts';
 import type { IndexEntry } from './index/entry.ts';
 import { ManifestStore } from './manifest/manifest-store.ts';
-import type { ObjectId } from './object/object-id.ts';
+import { indexObjectId, type ObjectId, objectIdParts } from './object/object-id.ts';
 import { openObject, type ObjectReader, readObject } from './object/object-reader.ts';
 import type { LaneReaderData } from './worker/lane-reader.ts';
 import { type PackPort, servePacks } from './worker/pack-requests.ts';
@@ -43,6 +44,8 @@ export interface RepositoryOptions {
   readonly localFolder?: string | undefined;
   /** What copies of metadata packs and index blobs that are kept there may take; 0 to keep and use none. */
   readonly cacheBytes?: number;
+  /** What parts of packs may take there while they are restored or verified. */
+  readonly partBytes?: number;
   /** New contents remembered between two flushes; follows from `memoryLimitBytes` when absent. */
   readonly newContentsCapacity?: number;
   /** What the whole process is meant to stay below; undefined for no particular limit. */
@@ -85,6 +88,10 @@ const FETCH_REQUESTS = 8;
 const DEFAULT_CACHE_BYTES = 5 * 2 ** 30;
 /** Of the cache, for index blobs; metadata packs have the rest. */
 const INDEX_SHARE = 0.25;
+const NEVER = new AbortController().signal;
+const DEFAULT_PART_BYTES = 2 ** 30;
+/** Node itself, its heap, the index. */
+const PROCESS_BYTES = 128 << 20;
 /** Metadata packs that one run uses; they are links to what is kept, mostly. */
 const RUN_PACK_BYTES = 2 * 2 ** 30;
 
@@ -92,6 +99,9 @@ const RUN_PACK_BYTES = 2 * 2 ** 30;
 interface LocalPacks {
   readonly work: WorkFolder;
   readonly folder: PackFolder;
+  readonly gate: FetchGate;
+  readonly fetchBytes: number;
+  readonly partBytes: number;
 }
 
 export class Repository {
@@ -102,6 +112,7 @@ export class Repository {
   readonly readOnly: boolean;
   readonly #cipherSpec: CipherSpec;
   readonly #local: LocalPacks | undefined;
+  #openedParts = 0;
 
   private constructor(parts: {
     format: OpenFormat;
@@ -196,6 +207,14 @@ export class Repository {
     return this.contents.find(id);
   }
 
+  /** A directory will be read: where packs are no local files, its pack begins to come. */
+  wantSoon(id: ObjectId): void {
+    if (this.#local === undefined || indexObjectId(id) !== undefined) return;
+    const entry = this.contents.find(objectIdParts(id).contentId);
+    // Whoever reads it is told what is wrong.
+    if (entry !== undefined) this.#local.folder.ensure(entry.packId, NEVER).catch(() => undefined);
+  }
+
   /** All bytes of a small object: a directory, a symlink's target. */
   readObject(id: ObjectId, signal: AbortSignal): Promise<Uint8Array> {
     return readObject(this, id, signal);
@@ -235,9 +254,20 @@ export class Repository {
     return { cipher: this.#cipherSpec, index: this.contents.indexSet.transferable(), layout };
   }
 
-  /** True when packs are files that every thread can read. */
-  get hasLocalFiles(): boolean {
-    return this.storage.localFiles !== undefined;
+  /** What may be held in memory of packs that are being fetched. */
+  get fetchBytes(): number {
+    return this.#local?.fetchBytes ?? 0;
+  }
+
+  /**
+   * For one restore or verification: what brings the ranges of packs that it wants, within a budget of disk space. Lanes read
+   * from its layout. Undefined where packs are local files. To be closed; after `signal` nothing comes any more.
+   */
+  openPackParts(signal: AbortSignal): PackParts | undefined {
+    if (this.#local === undefined) return undefined;
+    const { work, gate, partBytes } = this.#local;
+    const path = join(work.path, `parts-${this.#openedParts++}`);
+    return new PackParts({ path, budgetBytes: partBytes }, { storage: this.storage, gate }, signal);
   }
 
   /**
@@ -296,7 +326,8 @@ function localPacks(format: OpenFormat, options: RepositoryOptions, deps: Reposi
   const work = new WorkFolder(parent, { random, processes });
   work.sweep();
   const packBytes = format.config.maxPackSizeBytes;
-  const gate = new FetchGate({ requests: FETCH_REQUESTS, bytes: FETCH_REQUESTS * packBytes });
+  const fetchBytes = fetchBytesWithin(options.memoryLimitBytes, packBytes);
+  const gate = new FetchGate({ requests: FETCH_REQUESTS, bytes: fetchBytes });
   const folder = new PackFolder(
     {
       path: join(work.path, 'packs'),
@@ -307,7 +338,14 @@ function localPacks(format: OpenFormat, options: RepositoryOptions, deps: Reposi
     },
     { storage, gate, random, clock },
   );
-  return { work, folder };
+  return { work, folder, gate, fetchBytes, partBytes: options.partBytes ?? DEFAULT_PART_BYTES };
+}
+
+/** Half of what a limit leaves for anything but the process itself; at least one pack at a time. */
+function fetchBytesWithin(memoryLimitBytes: number | undefined, packBytes: number): number {
+  const most = FETCH_REQUESTS * packBytes;
+  if (memoryLimitBytes === undefined) return most;
+  return Math.max(packBytes, Math.min(most, Math.floor((memoryLimitBytes - PROCESS_BYTES) / 2)));
 }
 
 function writerSpec(

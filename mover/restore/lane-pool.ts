@@ -3,10 +3,11 @@
 // for starting them.
 import { Worker } from 'node:worker_threads';
 import { WindlassError, deserializeError } from '../../base/errors.ts';
-import type { LaneReaderData, PackPort } from '../../repo-format/index.ts';
+import type { LaneReaderData, PackParts } from '../../repo-format/index.ts';
 import { Lane, type LaneControl, type LaneOptions, type LaneReport, type PackSource } from './lane.ts';
 import type { FromLane, LaneInit, ToLane } from './restore-lane.ts';
 import { PlanWindow, WindowBuilder, type WindowCapacity } from './window.ts';
+import { WindowPacks } from './window-packs.ts';
 
 /** JavaScript heap of a lane; its buffers lie outside. Short-lived objects only, so a small young generation does. */
 const LANE_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 };
@@ -26,8 +27,8 @@ export interface LanePoolOptions {
   readonly lane: LaneOptions;
   /** Undefined when everything shall run on the main thread through `source`. */
   readonly readerData: LaneReaderData | undefined;
-  /** Where packs are no local files: how one lane gets them. Nothing then runs on the main thread, which must not wait. */
-  readonly requests?: (() => PackPort | undefined) | undefined;
+  /** Where packs are no local files: what brings them. `readerData` and `source` then read from there. */
+  readonly parts?: PackParts | undefined;
   /** For work on the main thread. */
   readonly source: PackSource;
   readonly control: LaneControl;
@@ -47,6 +48,7 @@ interface Slot {
   reportsLeft: number;
   reports: LaneReport[];
   state: 'free' | 'filling' | 'working';
+  packs: WindowPacks | undefined;
 }
 
 /** Called when all lanes are through with a window, in the order of windows or not. */
@@ -86,7 +88,15 @@ export class LanePool {
     // Lanes know the windows they were started with, so all are made before; until then one or two do.
     if (this.#slots.length >= WINDOWS) return undefined;
     const builder = new WindowBuilder(new PlanWindow(this.#options.capacity));
-    const slot: Slot = { builder, index: this.#slots.length, number: 0, reportsLeft: 0, reports: [], state: 'free' };
+    const slot: Slot = {
+      builder,
+      index: this.#slots.length,
+      number: 0,
+      reportsLeft: 0,
+      reports: [],
+      state: 'free',
+      packs: undefined,
+    };
     this.#slots.push(slot);
     return slot;
   }
@@ -99,12 +109,10 @@ export class LanePool {
     builder.seal();
     slot.state = 'working';
     slot.reports = [];
-    const isSmall =
-      isLast &&
-      this.#options.requests === undefined &&
-      builder.pieceCount <= INLINE_PIECES &&
-      contentBytes <= INLINE_BYTES;
-    if (this.#options.readerData === undefined || (this.#lanes.length === 0 && isSmall)) {
+    const isSmall = isLast && builder.pieceCount <= INLINE_PIECES && contentBytes <= INLINE_BYTES;
+    const isHere = this.#options.readerData === undefined || (this.#lanes.length === 0 && isSmall);
+    slot.packs = this.#bringPacks(slot, isHere ? 1 : this.#options.parallel);
+    if (isHere || this.#options.readerData === undefined) {
       this.#runHere(slot);
       return;
     }
@@ -115,9 +123,23 @@ export class LanePool {
     }
   }
 
+  #bringPacks({ builder }: Slot, lanes: number): WindowPacks | undefined {
+    const { parts } = this.#options;
+    if (parts === undefined) return undefined;
+    return new WindowPacks(parts, builder, lanes, (error) => {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    });
+  }
+
   #runHere(slot: Slot): void {
+    if (slot.packs === undefined) this.#runNow(slot);
+    else void slot.packs.all().then(() => this.#runNow(slot));
+  }
+
+  #runNow(slot: Slot): void {
     const { source, control, lane } = this.#options;
-    this.#mainLane ??= new Lane(source, control, lane);
+    // It must not wait: what arrives is there.
+    this.#mainLane ??= new Lane(source, control, { ...lane, packsArrive: false });
     slot.reports.push(this.#mainLane.run(slot.builder.window, slot.builder.packs, slot.number, ALONE));
     this.#complete(slot);
   }
@@ -134,12 +156,9 @@ export class LanePool {
     const windows = this.#slots.map(({ builder }) => builder.window.shared);
     for (let index = 0; index < parallel; index++) {
       const place = { index, count: parallel };
-      const requests = this.#options.requests?.();
-      const laneReader = requests === undefined ? reader : { ...reader, requests };
-      const restoreLane: LaneInit = { reader: laneReader, control: control.shared, windows, capacity, options, place };
+      const restoreLane: LaneInit = { reader, control: control.shared, windows, capacity, options, place };
       const worker = new Worker(new URL('./restore-lane.ts', import.meta.url), {
         workerData: { restoreLane },
-        transferList: requests === undefined ? [] : [requests.port],
         resourceLimits: LANE_LIMITS,
       });
       const lane = { worker, exited: false };
@@ -166,11 +185,21 @@ export class LanePool {
     }
     const slot = this.#slots.find(({ number, state }) => state === 'working' && number === message.number);
     if (slot === undefined) return;
+    if (message.type === 'pack-waits') {
+      slot.packs?.waits(message.pack);
+      return;
+    }
+    if (message.type === 'pack-done') {
+      slot.packs?.done(message.pack);
+      return;
+    }
     slot.reports.push(message.report);
     if (--slot.reportsLeft === 0) this.#complete(slot);
   }
 
   #complete(slot: Slot): void {
+    slot.packs?.close();
+    slot.packs = undefined;
     try {
       this.#onDone(slot.number, slot.builder, slot.reports);
     } catch (error) {
@@ -194,8 +223,19 @@ export class LanePool {
 
   #fail(error: Error): void {
     this.#failure ??= error;
-    this.#options.control.stop();
+    this.stop();
     this.#wake();
+  }
+
+  /** Lanes stop before their next content, those that wait for a pack as well. */
+  stop(): void {
+    this.#options.control.stop();
+    for (const { packs } of this.#slots) packs?.wakeAll();
+  }
+
+  /** Why nothing more can be done. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   #wake(): void {
@@ -204,7 +244,7 @@ export class LanePool {
 
   /** Stops the lanes after their current content and ends the threads. */
   async close(graceMs = 2000): Promise<void> {
-    if (this.isWorking) this.#options.control.stop();
+    if (this.isWorking) this.stop();
     await Promise.all(
       this.#lanes.map(async ({ worker, exited }) => {
         if (exited) return;

@@ -18,6 +18,16 @@ export interface LaneOptions {
   readonly runId: string;
   /** For checks of contents or restored files. */
   readonly hash?: HashSpec;
+  /** Packs are no local files: they come while the lane works. */
+  readonly packsArrive?: boolean;
+}
+
+/** What a lane says of packs that arrive; both are about a pack of the current window. */
+export interface PackListener {
+  /** The lane stands still until the pack is there. */
+  waits(pack: number): void;
+  /** No piece of the window needs the pack any more. */
+  done(pack: number): void;
 }
 
 /** What a lane needs of the repository; `LaneReader` is one. */
@@ -89,6 +99,8 @@ export interface LaneReport {
 // Enough to see a pattern; the rest is counted. As an unprivileged user every file of a window may refuse its owner.
 const ROWS_LISTED = 64;
 
+const WAIT_MS = 1000;
+
 // Between two contents of a pack up to this many unwanted bytes are read along, cheaper than another call.
 const GAP_BYTES = 32 << 10;
 /** A range is read at once up to this size, so that it is opened from the cache; a larger content is a range of its own. */
@@ -108,6 +120,7 @@ export class Lane {
   readonly #writer: RowWriter;
   readonly #opensInPlace: boolean;
   readonly #checker: ContentChecker | undefined;
+  readonly #arriving: PackListener | undefined;
   #sealed = new Uint8Array(BUFFER_BYTES);
   #plain = new Uint8Array(0);
   #iv = new Uint8Array(IV_BYTES);
@@ -121,8 +134,10 @@ export class Lane {
   #checkedBytes = 0;
   #fatal: RowFailure | undefined;
 
-  constructor(source: PackSource, control: LaneControl, options: LaneOptions) {
+  /** @param listener wanted where packs arrive */
+  constructor(source: PackSource, control: LaneControl, options: LaneOptions, listener?: PackListener) {
     const { policy } = options;
+    this.#arriving = options.packsArrive === true ? listener : undefined;
     this.#source = source;
     this.#opensInPlace = options.opensInPlace;
     this.#checker = options.hash === undefined ? undefined : new ContentChecker(options.hash);
@@ -180,10 +195,23 @@ export class Lane {
         if (pieceEnd - start > RANGE_BYTES && pieceEnd > end) break;
         end = Math.max(end, pieceEnd);
       }
+      if (this.#arriving !== undefined && !this.#await(w, pack, this.#arriving)) return;
       this.#runRange(w, i, j, { pack, start, end });
+      if (this.#arriving !== undefined && Atomics.sub(w.packLeft, pack, j - i) === j - i) this.#arriving.done(pack);
       i = j;
     }
     this.#control.count(to - from, this.#bytes + this.#checkedBytes - bytesBefore);
+  }
+
+  /** False when the run was stopped meanwhile. */
+  #await(w: PlanWindow, pack: number, listener: PackListener): boolean {
+    if (Atomics.load(w.packReady, pack) !== 0) return !this.#control.isStopped;
+    listener.waits(pack);
+    while (Atomics.load(w.packReady, pack) === 0 && !this.#control.isStopped) {
+      // Woken when the pack has come or the run is over; the time is for a main thread that died of something else.
+      Atomics.wait(w.packReady, pack, 0, WAIT_MS);
+    }
+    return !this.#control.isStopped;
   }
 
   /** Reads one range and opens the contents in it; one that cannot be read fails its own rows only. */

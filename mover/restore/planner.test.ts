@@ -32,6 +32,7 @@ function runOf(repository: Repository, handles: DirectoryHandles): RunContext {
   const policy = { owners: true, modes: true, times: true, xattrs: true, euid: 0, egid: 0, umask: 0 };
   return {
     finder: repository,
+    wantSoon: () => undefined,
     readSmallObject: (id, signal) => repository.readObject(id, signal),
     clock: systemClock,
     handles,

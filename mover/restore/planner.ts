@@ -179,7 +179,7 @@ export class RestorePlanner {
   /** Not the failure of one entry: nothing more can be done. */
   #endsTheRun(error: unknown): boolean {
     const code = errorCode(error) ?? '';
-    return isAbortError(error) || this.#desk.fatal !== undefined || RUN_ENDING.has(code);
+    return isAbortError(error) || this.#desk.isOver || RUN_ENDING.has(code);
   }
 
   async #read(objectId: ObjectId | ''): Promise<ParsedDirectory> {

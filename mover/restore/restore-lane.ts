@@ -20,13 +20,20 @@ export type ToLane =
   | { readonly type: 'exit' };
 
 export type FromLane =
+  | { readonly type: 'pack-waits'; readonly number: number; readonly pack: number }
+  | { readonly type: 'pack-done'; readonly number: number; readonly pack: number }
   | { readonly type: 'report'; readonly number: number; readonly report: LaneReport }
   | { readonly type: 'error'; readonly number: number; readonly error: SerializedError };
 
 /** The lane's side of the conversation; the file does nothing when it is imported elsewhere. */
 function serve(init: LaneInit, port: NonNullable<typeof parentPort>): void {
   const reader = new LaneReader(init.reader);
-  const lane = new Lane(reader, new LaneControl(init.control), init.options);
+  let number = 0;
+  const say = (type: 'pack-waits' | 'pack-done', pack: number): void => {
+    port.postMessage({ type, number, pack } satisfies FromLane);
+  };
+  const listener = { waits: (pack: number) => say('pack-waits', pack), done: (pack: number) => say('pack-done', pack) };
+  const lane = new Lane(reader, new LaneControl(init.control), init.options, listener);
   const windows = init.windows.map((shared) => new PlanWindow(init.capacity, shared));
   port.on('message', (message: ToLane) => {
     if (message.type === 'exit') {
@@ -34,7 +41,10 @@ function serve(init: LaneInit, port: NonNullable<typeof parentPort>): void {
       port.close();
       return;
     }
+    number = message.number;
     port.postMessage(answer(lane, windows, message, init.place));
+    // Packs that arrive go again and grow: none is kept open from one window to the next.
+    if (init.options.packsArrive === true) reader.close();
   });
 }
 

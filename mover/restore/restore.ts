@@ -1,7 +1,9 @@
 // Restores a snapshot, a directory of it or one file into a directory of this machine: wires planner, lanes and target
 // (design note 0004) and answers with a receipt. What cannot be restored is in the receipt; it throws only when nothing
 // more can be done: the target is unusable or full, the run was aborted, a thread died.
+import { existsSync, readdirSync } from 'node:fs';
 import os from 'node:os';
+import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { WindlassError } from '../../base/errors.ts';
 import { type Logger, silentLogger } from '../../base/logger.ts';
@@ -35,6 +37,7 @@ import { INLINE_BYTES, INLINE_PIECES, LanePool } from './lane-pool.ts';
 import { RestorePlanner } from './planner.ts';
 import { type EntryCounts, ReceiptBuilder, type RestoreReceipt } from './receipt.ts';
 import { type RunContext, type SparseRule, plannedEntry } from './run-context.ts';
+import { scoutPacks } from './pack-scout.ts';
 import { countNeededBytes } from './space.ts';
 import { findSubPath } from './sub-path.ts';
 import { DirectoryHandles, TargetDirectory } from './target-directory.ts';
@@ -82,6 +85,8 @@ export interface RestoreDeps {
 }
 
 const PROGRESS_INTERVAL_MS = 250;
+/** What an empty ext4 volume has. */
+const LOST_AND_FOUND = 'lost+found';
 /** Half of what the process may open, at most; the rest is for packs, large files and the caller. */
 const MAX_HANDLES = 2048;
 
@@ -183,6 +188,7 @@ class Restore {
     return {
       finder: this.#repo,
       readSmallObject: (id, abort) => this.#readSmallObject(id, abort),
+      wantSoon: (id) => this.#repo.wantSoon(id),
       clock: this.#deps.clock,
       handles: this.#handles,
       receipt: this.receipt,
@@ -206,24 +212,35 @@ class Restore {
     const tree = new DirectoryTree(context);
     const links = new HardLinks(context, tree);
     const desk = new WindowDesk(context, { tree, links, directoriesPerWindow: Math.floor(this.#handleLimit / 4) });
+    await using parts = this.#repo.openPackParts(this.#signal);
+    const partReader = parts === undefined ? undefined : new LaneReader({ ...this.#readerData, layout: parts.layout });
+    using _reader = { [Symbol.dispose]: () => partReader?.close() };
     await using pool = new LanePool(
       {
         parallel: this.#parallel(),
         capacity: DEFAULT_CAPACITY,
-        lane: this.#laneOptions(context.policy),
-        readerData: this.#readerData,
-        requests: this.#repo.hasLocalFiles ? undefined : () => this.#repo.packRequests(this.#signal),
-        source: this.#reader,
+        lane: this.#laneOptions(context.policy, parts !== undefined),
+        readerData: { ...this.#readerData, layout: parts?.layout ?? this.#readerData.layout },
+        parts,
+        source: partReader ?? this.#reader,
         control: this.#control,
       },
       (number, builder, reports) => desk.settle(number, builder, reports),
     );
+    const stop = (): void => pool.stop();
+    this.#signal.addEventListener('abort', stop);
+    using _stop = { [Symbol.dispose]: () => this.#signal.removeEventListener('abort', stop) };
     desk.attach(pool);
     const { files = 0, size = 0 } = entry.summary ?? {};
     const isLarge = files > INLINE_PIECES || size > INLINE_BYTES;
     if (isLarge && context.dryRun !== true && !place.target.existed) pool.warmUp();
     const planner = new RestorePlanner(context, { tree, links, desk });
     const root = this.#rootDirectory(entry, place.target, tree);
+    // Where something is there already, only what is missing is wanted, and only the planner finds out what that is.
+    const isFresh = !place.target.existed || this.#isNew(place.rename);
+    if (parts !== undefined && isFresh && context.dryRun !== true) {
+      parts.expect(await scoutPacks(context, entry, this.#signal));
+    }
     if (place.rename === undefined) await planner.planTree(root, entry.objectId);
     else await this.#planOne(planner, { tree, root }, entry, place.rename);
     desk.submit(true);
@@ -233,14 +250,22 @@ class Restore {
     this.#signal.throwIfAborted();
   }
 
-  #laneOptions(policy: AttributePolicy): LaneOptions {
+  #laneOptions(policy: AttributePolicy, packsArrive: boolean): LaneOptions {
     const { hash: algorithm, secret } = this.#repo.format.config;
     return {
       policy,
       opensInPlace: this.#readerData.cipher.ecc === undefined,
       runId: this.#runId,
+      packsArrive,
       ...(this.#options.verify === true ? { hash: { algorithm, secret } } : {}),
     };
+  }
+
+  /** There is nothing that the restore may find good already: a guess by paths, on which only requests depend. */
+  #isNew(rename: string | undefined): boolean {
+    const { target } = this.#options;
+    if (rename !== undefined) return !existsSync(join(filePlace(target, rename).directory, rename));
+    return readdirSync(target).every((name) => name === LOST_AND_FOUND);
   }
 
   /** Compares what is there now with the snapshot, on the lanes that wrote it. */
@@ -318,12 +343,13 @@ class Restore {
     }
   }
 
-  /** Each lane costs its heap and two buffers that grow to the largest content. */
+  /** Each lane costs its heap and two buffers that grow to the largest content; packs that are fetched are held in memory. */
   #parallel(): number {
     const wanted = Math.max(1, this.#options.parallel ?? os.availableParallelism());
     const { memoryLimitBytes } = this.#options;
     if (memoryLimitBytes === undefined) return wanted;
-    return Math.max(1, Math.min(wanted, Math.floor((memoryLimitBytes - BASE_BYTES) / LANE_BYTES)));
+    const forLanes = memoryLimitBytes - BASE_BYTES - this.#repo.fetchBytes;
+    return Math.max(1, Math.min(wanted, Math.floor(forLanes / LANE_BYTES)));
   }
 
   #startProgress(entry: DirectoryEntry): NodeJS.Timeout | undefined {

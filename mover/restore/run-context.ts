@@ -18,6 +18,8 @@ export interface RunContext {
   readonly finder: ContentFinder;
   /** All bytes of a directory object or another small one. At once where packs are local files: most of them wait for nothing. */
   readonly readSmallObject: (id: ObjectId, signal: AbortSignal) => Uint8Array | Promise<Uint8Array>;
+  /** A small object will be read. */
+  readonly wantSoon: (id: ObjectId) => void;
   readonly handles: DirectoryHandles;
   readonly receipt: ReceiptBuilder;
   readonly policy: AttributePolicy;

@@ -60,6 +60,11 @@ export class WindowDesk {
     return this.#fatal;
   }
 
+  /** Nothing more can be written, or a lane or the repository has failed. */
+  get isOver(): boolean {
+    return this.#fatal !== undefined || this.#pool?.failure !== undefined;
+  }
+
   /** True when a row of `entry` in `directory` fits the current window: adding it then needs no waiting. HOT. */
   hasRoom(directory: TargetDirectory, entry: PlannedEntry): boolean {
     const account = this.#current;

@@ -94,6 +94,10 @@ export class PlanWindow {
   readonly jobStart: Uint32Array;
   /** 0 until a lane has taken the job; changed with atomics only. */
   readonly jobTaken: Uint8Array;
+  /** By pack number, where packs are no local files: 0 until what is wanted of the pack is there. */
+  readonly packReady: Int32Array;
+  /** By pack number: pieces that no lane is through with. */
+  readonly packLeft: Int32Array;
   readonly arena: Uint8Array;
 
   constructor(capacity: WindowCapacity, shared?: SharedArrayBuffer) {
@@ -125,6 +129,8 @@ export class PlanWindow {
     this.pieceRow = layout.uint32(pieces);
     this.order = layout.uint32(pieces);
     this.jobStart = layout.uint32(pieces + 1);
+    this.packReady = layout.int32(pieces);
+    this.packLeft = layout.int32(pieces);
     this.rowNameBytes = layout.uint16(rows);
     this.rowKind = layout.uint8(rows);
     this.rowFlags = layout.uint8(rows);
@@ -186,7 +192,7 @@ class Layout {
 
 function byteLengthOf({ rows, pieces, arenaBytes }: WindowCapacity): number {
   const perRow = 2 * 8 + 11 * 4 + 2 + 3;
-  const perPiece = 8 + 9 * 4 + 3 + MAX_KEY_BYTES;
+  const perPiece = 8 + 11 * 4 + 3 + MAX_KEY_BYTES;
   // + 64: alignment of the 4-byte arrays behind the 8-byte ones needs none, of the others neither; slack for odd capacities
   return (rows * perRow + pieces * perPiece + (HEADER_WORDS + 1) * 4 + arenaBytes + 64 + 7) & ~7;
 }

@@ -78,6 +78,8 @@ export interface VerifyReport {
 
 const FAILURES_LISTED = 1000;
 const PROGRESS_INTERVAL_MS = 250;
+/** From this share of the files on, packs that are no local files are read as a whole: another look is dearer. */
+const WHOLE_PACKS_PERCENT = 30;
 const ROWS_PER_WINDOW = DEFAULT_CAPACITY.rows;
 
 /** Never throws for what is wrong with snapshots: that is in the report. */
@@ -153,6 +155,8 @@ class Verification {
     const onAbort = (): void => this.#control.stop();
     this.#signal.addEventListener('abort', onAbort);
     const timer = setInterval(() => this.#progress(), PROGRESS_INTERVAL_MS);
+    await using parts = this.#repository.openPackParts(this.#signal);
+    const partReader = parts === undefined ? undefined : new LaneReader({ ...this.#readerData, layout: parts.layout });
     await using pool = new LanePool(
       {
         parallel: this.#options.parallel ?? os.availableParallelism(),
@@ -161,18 +165,23 @@ class Verification {
           policy: NO_POLICY,
           opensInPlace: this.#readerData.cipher.ecc === undefined,
           runId: '',
+          packsArrive: parts !== undefined,
           hash: { algorithm, secret },
         },
-        readerData: this.#readerData,
-        requests: this.#repository.hasLocalFiles ? undefined : () => this.#repository.packRequests(this.#signal),
-        source: this.#reader,
+        readerData: { ...this.#readerData, layout: parts?.layout ?? this.#readerData.layout },
+        parts,
+        source: partReader ?? this.#reader,
         control: this.#control,
       },
       (number, builder, reports) => this.#settle(number, builder, reports),
     );
     this.#pool = pool;
+    const stop = (): void => pool.stop();
+    this.#signal.addEventListener('abort', stop);
     try {
       await this.#listPacks();
+      if (parts !== undefined && this.#percent >= WHOLE_PACKS_PERCENT)
+        parts.takeWhole((id) => this.#packs.get(id)?.length);
       this.#unindexed = await reportUnindexed(this.#repository, this.#packs.values(), this.#signal);
       for (const manifest of this.#options.manifests) await this.#verifySnapshot(manifest);
       if (this.#lent !== undefined) pool.submit(this.#lent, this.#lentBytes, true);
@@ -182,6 +191,8 @@ class Verification {
     } finally {
       clearInterval(timer);
       this.#signal.removeEventListener('abort', onAbort);
+      this.#signal.removeEventListener('abort', stop);
+      partReader?.close();
       this.#reader.close();
     }
   }

@@ -44,6 +44,8 @@ export interface FixtureOptions {
   readonly wrapStorage?: (storage: BlobStorage) => BlobStorage;
   /** Remember change hints, as the command does; most tests want kopia's rule alone. */
   readonly hints?: boolean;
+  /** Disk space for parts of packs. */
+  readonly partBytes?: number;
   /** Use an existing folder, as another process does. */
   readonly folder?: string;
   /** Take what this process itself has left behind for that of a dead one. */
@@ -101,6 +103,7 @@ export class BackupFixture {
         password: FIXTURE_PASSWORD,
         journalFolder,
         localFolder: join(folder, 'local'),
+        ...(options.partBytes === undefined ? {} : { partBytes: options.partBytes }),
       },
       depsOf(options),
       t.signal,
