@@ -39,7 +39,7 @@ export async function runCommand(context: CliContext, options: RunOptions): Prom
     try {
       const report = await runMaintenance(
         repository,
-        { mode, safety: options.safety, dryRun, force, client },
+        { mode, safety: options.safety, dryRun, force, client, memoryLimitBytes: context.options.memoryLimit },
         {
           clock,
           random,

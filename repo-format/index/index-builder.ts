@@ -189,6 +189,11 @@ export class IndexBuilder {
     });
   }
 
+  /** Gives the memory of all entries back at once. */
+  release(): void {
+    this.#store?.release();
+  }
+
   #storeFor(keySize: number): RowStore {
     this.#store ??= newStore(keySize);
     if (this.#store.keySize !== keySize) {

@@ -68,6 +68,13 @@ export class RowStore {
     this.#count--;
   }
 
+  /** Gives the memory back at once, without waiting for a collection; the store is empty then. */
+  release(): void {
+    for (const { bytes } of this.#segments) releaseBytes(bytes);
+    this.#segments.length = 0;
+    this.#count = 0;
+  }
+
   /** HOT. The segment a row lies in. */
   segment(row: number): Segment {
     const segment = this.#segments[row >>> SEGMENT_BITS];
@@ -107,6 +114,11 @@ export interface SortedIndex {
   readonly rows: Uint32Array;
   readonly packIds: readonly BlobId[];
   readonly formats: readonly IndexFormat[];
+}
+
+/** Frees the buffer behind `bytes`, which nobody may use any more. Large ones would wait for a collection that is in no hurry. */
+export function releaseBytes(bytes: Uint8Array): void {
+  if (bytes.buffer instanceof ArrayBuffer && !bytes.buffer.detached) bytes.buffer.transfer(0);
 }
 
 function newSegment(sizeBytes: number): Segment {

@@ -7,6 +7,7 @@ import { compareEntries, type IndexEntry } from '../index/entry.ts';
 import { IndexBuilder, textHash } from '../index/index-builder.ts';
 import { parseIndex } from '../index/parse-index.ts';
 import type { ParsedIndex } from '../index/parsed-index.ts';
+import { releaseBytes } from '../index/row-store.ts';
 import type { IndexSource } from './index-source.ts';
 
 export interface MergeOptions {
@@ -15,21 +16,30 @@ export interface MergeOptions {
   readonly tail?: () => Uint8Array;
   /** Entries that the result is to do without. */
   readonly drop?: (winner: IndexEntry) => boolean;
-  readonly maxShardEntries?: number;
+  readonly maxShardEntries: number;
 }
 
 export interface MergedShard {
-  /** An index in plain. */
+  /** An index in plain; released when the next shard is asked for. */
   readonly bytes: Uint8Array;
   /** How many there are in all. */
   readonly shardCount: number;
 }
 
-/**
- * Half a million entries: some 20 MB while they are gathered, 17 MB each for the index in plain and sealed. Beside 70 MB that
- * two million contents take in loaded indexes that leaves a 256 MiB budget room.
- */
-export const MERGE_SHARD_ENTRIES = 1 << 19;
+/** Every shard repeats the names of nearly all packs, so there are no more shards than memory asks for. */
+const MAX_SHARD_ENTRIES = 1 << 21;
+const MIN_SHARD_ENTRIES = 1 << 16;
+/** The process without any index, and what collections leave lying about. */
+const BASE_BYTES = 150 << 20;
+/** While a shard is gathered, sorted, encoded and sealed. */
+const BYTES_PER_ENTRY = 150;
+
+/** How many entries a shard may have beside `loadedBytes` of indexes that are in memory anyway. */
+export function shardEntriesWithin(memoryLimitBytes: number | undefined, loadedBytes: number): number {
+  if (memoryLimitBytes === undefined) return MAX_SHARD_ENTRIES;
+  const entries = Math.floor((memoryLimitBytes - BASE_BYTES - loadedBytes) / BYTES_PER_ENTRY);
+  return Math.min(Math.max(entries, MIN_SHARD_ENTRIES), MAX_SHARD_ENTRIES);
+}
 
 // After so many rows whoever waits on this thread (a signal, a timer) gets a turn.
 const ROWS_PER_TURN = 1 << 16;
@@ -41,12 +51,14 @@ export async function* mergeIndexBlobs(
   options: MergeOptions,
   signal: AbortSignal,
 ): AsyncGenerator<MergedShard, void, void> {
-  const numbers = await occupiedShards(inputs, source, options.maxShardEntries ?? MERGE_SHARD_ENTRIES, signal);
+  const numbers = await occupiedShards(inputs, source, options.maxShardEntries, signal);
   // What is dropped may leave a shard empty: then the count is known only when all are built.
   const shardCount = numbers.shards.length;
   for (const shard of numbers.shards) {
     const bytes = await buildShard(inputs, source, { shard, of: numbers.of }, options, signal);
-    if (bytes !== undefined) yield { bytes, shardCount };
+    if (bytes === undefined) continue;
+    yield { bytes, shardCount };
+    releaseBytes(bytes);
   }
 }
 
@@ -95,6 +107,7 @@ async function buildShard(
       maxShardEntries: Number.POSITIVE_INFINITY,
       ...(tail === undefined ? {} : { tail }),
     });
+    from.release();
     return built[0];
   };
   const merged = build(builder);

@@ -26,6 +26,8 @@ export interface MaintenanceOptions {
   /** Also by someone who is not the owner, and with safety `none` also beside live sessions. */
   readonly force: boolean;
   readonly client: Client;
+  /** What the whole process is meant to stay below; undefined for no particular limit. */
+  readonly memoryLimitBytes?: number | undefined;
 }
 
 export interface MaintenanceDeps {
@@ -138,6 +140,7 @@ async function enter(
     },
     startTimeMs,
     dryRun: options.dryRun,
+    memoryLimitBytes: options.memoryLimitBytes,
     cipher: createContentCipher(cipherSpecOf(format.config)),
     hash: createKeyedHash(format.config.hash, format.config.secret),
     ...epochs,

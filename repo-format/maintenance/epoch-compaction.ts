@@ -8,9 +8,10 @@ import { activeBlobsOf } from '../epoch/active-blobs.ts';
 import { sealBlob } from '../epoch/encrypted-blob.ts';
 import { RANGE_PREFIX, SINGLE_EPOCH_PREFIX, uncompactedPrefix } from '../epoch/names.ts';
 import { listAll, type EpochSnapshot } from '../epoch/snapshot.ts';
-import { mergeIndexBlobs } from './compact-indexes.ts';
+import { releaseBytes } from '../index/row-store.ts';
+import { mergeIndexBlobs, shardEntriesWithin } from './compact-indexes.ts';
 import { totalBytes } from './delete-blobs.ts';
-import { indexSource } from './index-source.ts';
+import { indexSource, loadedIndexBytes } from './index-source.ts';
 import type { MaintenanceRun, Task, TaskName } from './task.ts';
 
 type Compactions = Pick<EpochSnapshot, 'writeEpoch' | 'rangeChain' | 'singleEpochSets'>;
@@ -109,11 +110,14 @@ async function compact(
   requireValid(run, snapshot);
   const set = `s${toHex(run.random.bytes(SET_ID_BYTES))}`;
   const source = indexSource(run);
-  const shards = mergeIndexBlobs(inputs, source, { indexVersion: format.config.indexVersion }, signal);
+  const maxShardEntries = shardEntriesWithin(run.memoryLimitBytes, loadedIndexBytes(run));
+  const options = { indexVersion: format.config.indexVersion, maxShardEntries };
+  const shards = mergeIndexBlobs(inputs, source, options, signal);
   let done = 0;
   for await (const { bytes, shardCount } of shards) {
     const sealed = sealBlob(run, prefix, `${set}-c${shardCount}`, bytes);
     await storage.putBlob(sealed.id, sealed.bytes, signal);
+    releaseBytes(sealed.bytes);
     run.progress({ task, done: ++done, total: shardCount, unit: 'index blobs' });
   }
   run.forgetEpochs();

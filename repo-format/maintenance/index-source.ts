@@ -21,3 +21,8 @@ export function indexSource(run: MaintenanceRun): IndexSource {
     return parseIndex(openBlob(run.cipher, blob.id, sealed));
   };
 }
+
+/** Bytes of the indexes that are loaded. */
+export function loadedIndexBytes(run: MaintenanceRun): number {
+  return run.repository.contents.indexSet.indexes.reduce((sum, { parsed }) => sum + parsed.bytes.length, 0);
+}

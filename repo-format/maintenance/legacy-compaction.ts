@@ -15,9 +15,9 @@ import {
 } from '../epoch/legacy.ts';
 import { listAll } from '../epoch/snapshot.ts';
 import { arrayMember, parseObject, stringMember } from '../format/json-members.ts';
-import { mergeIndexBlobs } from './compact-indexes.ts';
+import { mergeIndexBlobs, shardEntriesWithin } from './compact-indexes.ts';
 import { deleteBlobs, totalBytes } from './delete-blobs.ts';
-import { indexSource } from './index-source.ts';
+import { indexSource, loadedIndexBytes } from './index-source.ts';
 import type { MaintenanceRun, Task, TaskStats } from './task.ts';
 
 const LEGACY_CLEANUP_PREFIX = 'l';
@@ -88,6 +88,7 @@ async function compact(
   const { storage, format } = run.repository;
   const options = {
     indexVersion: format.config.indexVersion,
+    maxShardEntries: shardEntriesWithin(run.memoryLimitBytes, loadedIndexBytes(run)),
     tail: () => run.random.bytes(TAIL_BYTES),
     ...(dropDeletedBeforeSeconds === undefined
       ? {}

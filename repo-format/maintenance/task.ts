@@ -61,6 +61,8 @@ export interface MaintenanceRun {
    */
   readonly startTimeMs: number;
   readonly dryRun: boolean;
+  /** What the whole process is meant to stay below; undefined for no particular limit. */
+  readonly memoryLimitBytes: number | undefined;
   readonly cipher: ContentCipher;
   readonly hash: KeyedHash;
   /** The state of epochs, read anew when it has aged or `changed` is given; not for repositories without epochs. */

@@ -42,6 +42,7 @@ export function createFakeRun(repository: IndexRepository, options: FakeRunOptio
     schedule: EMPTY_SCHEDULE,
     startTimeMs: clock.nowMs(),
     dryRun: false,
+    memoryLimitBytes: undefined,
     cipher,
     hash,
     epochs: (signal) => loadEpochSnapshot({ storage, clock, config }, signal),
