@@ -199,3 +199,38 @@ test('a password change cut off in the middle: the old password works again once
   renameSync(join(repository, 'kopia.blobcfg.f'), join(folder, 'aside'));
   await windlass.ok('snapshot', 'verify');
 });
+
+test('a repository that was set back to an older copy is reported by every command, until that is accepted', async (t) => {
+  const { folder, repository, windlass } = copyOfRepository(t);
+  await windlass.ok('snapshot', 'list');
+  cpSync(repository, join(folder, 'older'), { recursive: true });
+  await windlass.ok('snapshot', 'create', original.trees[0] ?? '');
+  rmSync(repository, { recursive: true });
+  renameSync(join(folder, 'older'), repository);
+  for (const args of [
+    ['snapshot', 'list'],
+    ['--quiet', 'repository', 'status'],
+  ]) {
+    const result = await windlass.run(args);
+    assert.equal(result.code, 0);
+    assert.match(
+      result.stderr,
+      /older than when it was last used here \(index blobs that were there are gone\).*\[REPOSITORY_ROLLED_BACK\]\n/,
+    );
+  }
+  await windlass.ok('cache', 'clear', '--kind', 'state');
+  const after = await windlass.run(['snapshot', 'list']);
+  assert.equal(after.stderr, '');
+});
+
+test('status says when the password is the one that everybody knows', async (t) => {
+  const folder = scratchFolder(t, 'default-password');
+  const windlass = new WindlassClient({
+    repository: join(folder, 'repository'),
+    cacheFolder: join(folder, 'cache'),
+    password: 'static-passw0rd',
+  });
+  await windlass.ok('repository', 'create');
+  assert.match(await windlass.ok('repository', 'status'), /^Password: +the default one.*change-password$/m);
+  assert.equal(((await windlass.json('repository', 'status')) as { defaultPassword: boolean }).defaultPassword, true);
+});

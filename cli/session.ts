@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { toHex } from '../base/hex.ts';
 import { readFormatBlobs } from '../repo-format/format/open-format.ts';
 import { Repository, type BlobStorage } from '../repo-format/index.ts';
+import type { Rollback } from '../repo-format/epoch/last-seen.ts';
 import { repositoryCacheDirectory } from './cache-directory.ts';
 import type { CliContext } from './context.ts';
 import { codeOf, messageOf, oneLine } from './error-line.ts';
@@ -77,6 +78,7 @@ export async function openRepository(
     memoryLimitBytes: context.options.memoryLimit,
     journalFolder: folder === undefined ? undefined : join(folder, 'sessions'),
     localFolder: folder,
+    onRollback: rollbackReporter(context),
     ...cacheLimit(context, access),
   };
   return Repository.open(options, { clock, random, logger, processes: processOwners() }, signal);
@@ -88,6 +90,23 @@ function lossReporter(context: CliContext): (contentId: string, error: unknown) 
     context.lostManifests.push(contentId);
     context.stderr.write(
       `windlass: snapshots and policies in ${contentId} are lost and missing here, and deleted ones may be back: ${oneLine(messageOf(error))} [${codeOf(error)}]\n`,
+    );
+  };
+}
+
+const OLDER: Readonly<Record<Rollback, string>> = {
+  format: 'its format blob is one that had been replaced',
+  epoch: 'index epochs that had begun are gone',
+  watermark: 'the mark of what was deleted has gone back',
+  'index-blobs': 'index blobs that were there are gone',
+};
+
+/** Not a remark: it must be seen with --quiet, too. */
+function rollbackReporter(context: CliContext): (what: Rollback) => void {
+  return (what) => {
+    context.stderr.write(
+      `windlass: this repository is older than when it was last used here (${OLDER[what]}): snapshots may be missing. If it was restored from a copy on purpose, say so with: windlass cache clear --kind state [REPOSITORY_ROLLED_BACK]
+`,
     );
   };
 }

@@ -19,12 +19,15 @@ import { type CipherSpec, type ContentCipher, createContentCipher } from './cryp
 import { createFormat, type CreateFormatOptions } from './format/create-format.ts';
 import { encodeFormatReplica } from './format/format-replica.ts';
 import { type FormatDeps, type OpenFormat, openFormat } from './format/open-format.ts';
+import { finishPasswordChange } from './format/password-change.ts';
 import { cipherSpecOf } from './format/repository-config.ts';
 import type { ContentId } from './index/content-id.ts';
 import type { IndexEntry } from './index/entry.ts';
 import { ManifestStore } from './manifest/manifest-store.ts';
 import { indexObjectId, type ObjectId, objectIdParts } from './object/object-id.ts';
 import { openObject, type ObjectReader, readObject } from './object/object-reader.ts';
+import type { Rollback } from './epoch/last-seen.ts';
+import { RepositoryHistory } from './repository-history.ts';
 import type { LaneReaderData } from './worker/lane-reader.ts';
 import { type PackPort, servePacks } from './worker/pack-requests.ts';
 
@@ -42,6 +45,8 @@ export interface RepositoryOptions {
    * a temporary one is used, and nothing is kept for later runs.
    */
   readonly localFolder?: string | undefined;
+  /** Hears when the repository is older than this machine has seen it, which is remembered in `localFolder`. */
+  readonly onRollback?: (what: Rollback) => void;
   /** What copies of metadata packs and index blobs that are kept there may take; 0 to keep and use none. */
   readonly cacheBytes?: number;
   /** What parts of packs may take there while they are restored or verified. */
@@ -80,6 +85,9 @@ function capacityFor({ newContentsCapacity, memoryLimitBytes }: RepositoryOption
 // Past 256 KiB, fewer and longer writes gained nothing (bench, small files).
 const DEFAULT_OUTPUT_BUFFER_BYTES = 640 << 10;
 
+/** Velero's. */
+const DEFAULT_PASSWORD = 'static-passw0rd';
+
 /** Without knowledge of other processes every journal counts as in use: nothing is taken over, nothing is lost. */
 const UNKNOWN_PROCESSES = { self: 'unknown', isGone: () => false };
 
@@ -110,6 +118,9 @@ export class Repository {
   readonly contents: ContentManager;
   readonly manifests: ManifestStore;
   readonly readOnly: boolean;
+  /** Opened with the password that Velero uses where nobody has chosen one, and that everybody knows. */
+  readonly hasDefaultPassword: boolean;
+  readonly #history: RepositoryHistory | undefined;
   readonly #cipherSpec: CipherSpec;
   readonly #local: LocalPacks | undefined;
   #openedParts = 0;
@@ -122,19 +133,25 @@ export class Repository {
     cipherSpec: CipherSpec;
     local: LocalPacks | undefined;
     readOnly: boolean;
+    hasDefaultPassword: boolean;
+    history: RepositoryHistory | undefined;
   }) {
     this.format = parts.format;
     this.storage = parts.storage;
     this.contents = parts.contents;
     this.manifests = parts.manifests;
     this.readOnly = parts.readOnly;
+    this.hasDefaultPassword = parts.hasDefaultPassword;
+    this.#history = parts.history;
     this.#cipherSpec = parts.cipherSpec;
     this.#local = parts.local;
   }
 
   /** Opens with a password; see `openFormat` for the failures. The storage is closed with the repository. */
   static async open(options: RepositoryOptions, deps: RepositoryDeps, signal: AbortSignal): Promise<Repository> {
-    const format = await openFormat(options.storage, options.password, formatDeps(deps), signal);
+    const opened = await openFormat(options.storage, options.password, formatDeps(deps), signal);
+    const format =
+      options.readOnly === true ? opened : await finishPasswordChange(options.storage, opened, deps, signal);
     return Repository.#wire(format, options, deps, signal);
   }
 
@@ -185,7 +202,20 @@ export class Repository {
       { clock: deps.clock, random: deps.random },
       { readOnly, onLost: options.onLostManifests },
     );
-    return new Repository({ format, storage, contents, manifests, cipherSpec, local, readOnly });
+    const hasDefaultPassword = options.password === DEFAULT_PASSWORD;
+    const history = historyOf(format, contents, options, deps);
+    history?.look();
+    return new Repository({
+      format,
+      storage,
+      contents,
+      manifests,
+      cipherSpec,
+      local,
+      readOnly,
+      hasDefaultPassword,
+      history,
+    });
   }
 
   /** Opens what this repository has sealed. */
@@ -281,6 +311,7 @@ export class Repository {
   /** Drops what was not flushed and closes the storage. */
   async close(): Promise<void> {
     try {
+      this.#history?.remember();
       await this.contents.close();
       await this.#local?.folder.close();
       await this.#local?.work.remove();
@@ -292,6 +323,18 @@ export class Repository {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+function historyOf(
+  format: OpenFormat,
+  contents: ContentManager,
+  { localFolder, onRollback = () => undefined }: RepositoryOptions,
+  { random, logger = silentLogger }: RepositoryDeps,
+): RepositoryHistory | undefined {
+  if (localFolder === undefined) return undefined;
+  const key = cacheKey(format.config.secret, format.uniqueId);
+  const deps = { format, contents, random, logger, onRollback };
+  return new RepositoryHistory(join(localFolder, 'last-seen'), key, deps);
 }
 
 /** Local folders need none. */

@@ -2,7 +2,7 @@
 import { hasCode } from '../../base/errors.ts';
 import { toHex } from '../../base/hex.ts';
 import { type FormatDeps, type OpenFormat, openFormat } from '../../repo-format/format/open-format.ts';
-import { repairPasswordChange } from '../../repo-format/format/password-change.ts';
+import { finishPasswordChange, repairPasswordChange } from '../../repo-format/format/password-change.ts';
 import type { BlobStorage } from '../../repo-format/index.ts';
 import { usageError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
@@ -31,11 +31,11 @@ export async function repairPasswordCommand(context: CliContext, options: Repair
   try {
     const password = await passwordOf(context, { confirm: false });
     const whole = await openIfWhole(storage, password, deps, signal);
+    const isRepaired = whole?.interruptedChange !== undefined || whole === undefined;
     const { format, opener }: Repaired =
       whole === undefined
         ? await repair(storage, { password, otherPassword: await otherPasswordOf(context, options) }, deps, signal)
-        : { format: whole, opener: 'password' };
-    const isRepaired = whole === undefined;
+        : { format: await finishPasswordChange(storage, whole, deps, signal), opener: 'password' };
     output.document({ uniqueIDHex: toHex(format.uniqueId), repaired: isRepaired, opener });
     if (!isRepaired) output.line('nothing to repair: the password opens the repository');
     else if (opener === 'password') output.line('repaired: the password opens the repository again');
@@ -46,6 +46,7 @@ export async function repairPasswordCommand(context: CliContext, options: Repair
   }
 }
 
+/** Undefined where the password alone does not do. */
 async function openIfWhole(
   storage: BlobStorage,
   password: string,

@@ -1,11 +1,12 @@
 // `repository status`: where the repository is and how it is made. JSON in the members of `kopia repository status --json`.
+import { isRetentionEnabled } from '../../repo-format/format/blob-config.ts';
 import type { Repository } from '../../repo-format/index.ts';
 import { listSnapshots } from '../../repo-format/snapshot/snapshots.ts';
 import type { CliContext } from '../context.ts';
 import { codeOf, messageOf, oneLine } from '../error-line.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { withRepository } from '../session.ts';
-import { countOf, formatCount, formatSize, table } from '../terminal/format.ts';
+import { countOf, formatCount, formatDuration, formatSize, table } from '../terminal/format.ts';
 
 export interface RepositoryDescription {
   readonly uniqueIDHex: string;
@@ -13,6 +14,10 @@ export interface RepositoryDescription {
   readonly volume: { readonly available?: number };
   readonly contentFormat: Readonly<Record<string, unknown>>;
   readonly objectFormat: { readonly splitter: string };
+  /** As kopia has it; empty when retention is off. */
+  readonly blobRetention: { readonly retentionMode?: string; readonly retentionPeriod?: number };
+  /** The password is the one that everybody knows. */
+  readonly defaultPassword: boolean;
   readonly blobs: { readonly count: number; readonly totalSize: number };
   /** Absent when the manifests cannot be read. */
   readonly snapshots?: number;
@@ -29,7 +34,7 @@ export async function statusCommand(context: CliContext): Promise<ExitCode> {
 }
 
 export async function describeRepository(repository: Repository, signal: AbortSignal): Promise<RepositoryDescription> {
-  const { config } = repository.format;
+  const { config, blobConfig } = repository.format;
   let [count, totalSize] = [0, 0];
   for await (const blob of repository.storage.listBlobs('', signal))
     [count, totalSize] = [count + 1, totalSize + blob.length];
@@ -49,6 +54,10 @@ export async function describeRepository(repository: Repository, signal: AbortSi
       enablePasswordChange: config.enablePasswordChange,
     },
     objectFormat: { splitter: config.splitter },
+    blobRetention: isRetentionEnabled(blobConfig)
+      ? { retentionMode: blobConfig.retentionMode, retentionPeriod: Number(blobConfig.retentionPeriodNs) }
+      : {},
+    defaultPassword: repository.hasDefaultPassword,
     blobs: { count, totalSize },
     ...(await countSnapshots(repository, signal)),
   };
@@ -67,6 +76,10 @@ async function countSnapshots(
   }
 }
 
+function retentionText({ blobRetention: { retentionMode, retentionPeriod = 0 } }: RepositoryDescription): string {
+  return retentionMode === undefined ? 'off' : `${retentionMode}, ${formatDuration(retentionPeriod / 1e6)}`;
+}
+
 function statusLines(repository: Repository, description: RepositoryDescription): string[] {
   const { config } = repository.format;
   const { blobs, volume, snapshots, snapshotsError } = description;
@@ -82,6 +95,10 @@ function statusLines(repository: Repository, description: RepositoryDescription)
     ['Encryption:', config.encryption],
     ['Splitter:', config.splitter],
     ['Error correction:', ecc],
+    ['Retention:', retentionText(description)],
+    ...(description.defaultPassword
+      ? [['Password:', 'the default one, which everybody knows: change it with repository change-password']]
+      : []),
     ['Password change:', config.enablePasswordChange ? 'possible' : 'not possible'],
     ['Stored:', `${formatSize(blobs.totalSize)} in ${countOf(blobs.count, 'blob')}`],
     [

@@ -11,6 +11,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
 import type { BlobMetadata, BlobStorage } from '../blob/storage.ts';
 import type { ContentCipher } from '../crypto/content-cipher.ts';
+import type { EpochSnapshot } from '../epoch/snapshot.ts';
 import { writeIndexShards } from '../epoch/write-index.ts';
 import type { OpenFormat } from '../format/open-format.ts';
 import { createKeyedHash, type KeyedHash } from '../hash/keyed-hash.ts';
@@ -123,6 +124,11 @@ export class ContentManager {
   /** Everything committed, as of the last refresh or flush. */
   get indexSet(): IndexSet {
     return this.#committed.indexSet;
+  }
+
+  /** As of the last load of the indexes; undefined without epochs. */
+  get epochSnapshot(): EpochSnapshot | undefined {
+    return this.#committed.epochSnapshot;
   }
 
   /** Changes whenever the set of visible contents may have changed. */

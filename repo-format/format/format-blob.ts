@@ -13,6 +13,8 @@ import { bytesMember, formatInvalid, parseObject, stringMember, toBase64, withUn
 // The format's own names, known to be valid.
 export const FORMAT_BLOB_ID = 'kopia.repository' as BlobId;
 export const BLOB_CONFIG_ID = 'kopia.blobcfg' as BlobId;
+/** There only while a password changes, or after a change that was interrupted; clients that do not know it pass it by. */
+export const PASSWORD_NOTE_ID = 'kopia.blobcfg.note' as BlobId;
 export const FORMAT_BACKUP_PREFIX = 'kopia.repository.backup.';
 
 /** A real one has about 1.5 KB. More than this is not read into memory. */

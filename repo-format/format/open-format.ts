@@ -6,7 +6,7 @@ import { silentLogger } from '../../base/logger.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
 import type { BlobId, BlobStorage } from '../blob/storage.ts';
-import { deriveFormatKey } from '../crypto/key-derivation.ts';
+import { deriveFormatKey, hkdfSha256 } from '../crypto/key-derivation.ts';
 import type { DeriveFormatKey } from '../crypto/key-derivation.ts';
 import { directOpenSsl } from '../crypto/openssl.ts';
 import { NO_RETENTION, parseBlobConfig } from './blob-config.ts';
@@ -17,6 +17,7 @@ import {
   MAX_FORMAT_BLOB_BYTES,
   openFormatPart,
   parseFormatBlob,
+  PASSWORD_NOTE_ID,
 } from './format-blob.ts';
 import type { FormatBlob } from './format-blob.ts';
 import { formatInvalid } from './json-members.ts';
@@ -24,6 +25,8 @@ import { parseRepositoryConfig } from './repository-config.ts';
 import type { RepositoryConfig } from './repository-config.ts';
 import { requireFeatures } from './required-features.ts';
 import { requireUnlocked } from './upgrade-lock.ts';
+
+const PASSWORD_NOTE_KEY_BYTES = 32;
 
 export interface FormatDeps {
   readonly clock: Pick<Clock, 'nowNs'>;
@@ -42,6 +45,8 @@ export interface OpenFormat {
   readonly formatKey: Uint8Array;
   /** `kopia.repository` exactly as stored. */
   readonly formatBlobBytes: Uint8Array;
+  /** `kopia.blobcfg` is under the other password of a change that was cut off: other clients cannot open it before `finishPasswordChange`. */
+  readonly interruptedChange?: true;
 }
 
 /**
@@ -61,9 +66,42 @@ export async function openFormat(
   directOpenSsl();
   const formatKey = await deriving;
   signal.throwIfAborted();
-  const format = openStored(stored, formatKey);
+  const format = await openStoredOrNoted(storage, stored, formatKey, signal);
   requireAdmission(format.config, deps);
   return format;
+}
+
+/** As `openStored`; where a password change was cut off, by the note that it has left. */
+async function openStoredOrNoted(
+  storage: BlobStorage,
+  stored: StoredFormat,
+  formatKey: Uint8Array,
+  signal: AbortSignal,
+): Promise<OpenFormat> {
+  try {
+    return openStored(stored, formatKey);
+  } catch (error) {
+    if (!hasCode(error, 'PASSWORD_CHANGE_INCOMPLETE')) throw error;
+    const note = await readSmallBlob(storage, PASSWORD_NOTE_ID, signal);
+    const open = note === undefined ? undefined : openWithNote(stored, formatKey, note);
+    if (open === undefined) throw error;
+    return open;
+  }
+}
+
+function openWithNote(stored: StoredFormat, formatKey: Uint8Array, note: Uint8Array): OpenFormat | undefined {
+  const { uniqueId, sealedConfig } = stored.formatBlob;
+  if (openFormatPart(sealedConfig, formatKey, uniqueId) === undefined) return undefined;
+  const open = openStored({ ...stored, blobConfigBytes: undefined }, formatKey);
+  const plaintext = openFormatPart(note, passwordNoteKey(open), uniqueId);
+  if (plaintext === undefined) return undefined;
+  return { ...open, blobConfig: parseBlobConfig(plaintext), interruptedChange: true };
+}
+
+/** From a secret that is the same under either password. */
+export function passwordNoteKey({ config, uniqueId }: Pick<OpenFormat, 'config' | 'uniqueId'>): Uint8Array {
+  const secret = config.masterKey.length > 0 ? config.masterKey : config.secret;
+  return hkdfSha256(secret, uniqueId, 'windlass password change', PASSWORD_NOTE_KEY_BYTES);
 }
 
 /**

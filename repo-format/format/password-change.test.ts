@@ -11,10 +11,10 @@ import { createMemoryStorage } from '../blob/memory.ts';
 import type { BlobStorage } from '../blob/storage.ts';
 import { encodeBlobConfig } from './blob-config.ts';
 import { createFormat } from './create-format.ts';
-import { BLOB_CONFIG_ID, FORMAT_BLOB_ID, sealFormatPart } from './format-blob.ts';
+import { BLOB_CONFIG_ID, FORMAT_BLOB_ID, PASSWORD_NOTE_ID, sealFormatPart } from './format-blob.ts';
 import { openFormat } from './open-format.ts';
 import type { OpenFormat } from './open-format.ts';
-import { changePassword, repairPasswordChange } from './password-change.ts';
+import { changePassword, finishPasswordChange, repairPasswordChange } from './password-change.ts';
 
 const clock = createTestClock();
 const deps = { clock, random: systemRandom, deriveKey: cheapKeys };
@@ -43,7 +43,7 @@ async function opens(storage: BlobStorage, password: string): Promise<boolean> {
 /** Every place at which the change can be interrupted: each write, not done or done. */
 function interruptions(retention: boolean): readonly Fault[] {
   const writes: readonly Pick<Fault, 'method' | 'skip'>[] = retention
-    ? [{ method: 'putBlob' }, { method: 'putBlob', skip: 1 }]
+    ? [{ method: 'putBlob' }, { method: 'putBlob', skip: 1 }, { method: 'putBlob', skip: 2 }, { method: 'deleteBlob' }]
     : [{ method: 'deleteBlob' }, { method: 'putBlob' }, { method: 'putBlob', skip: 1 }];
   return writes.flatMap((write) =>
     (['before', 'after'] as const).map((when) => ({ ...write, when, error: injectedError() })),
@@ -89,25 +89,54 @@ test('without retention, one of the two passwords opens at every moment, without
   }
 });
 
-test('with retention, whatever an interruption leaves can be repaired with its settings', async (t) => {
-  let repaired = 0;
+test('with retention, one of the two passwords opens at every moment, and whoever writes finishes the change', async (t) => {
+  let finished = 0;
   for (const fault of interruptions(true)) {
+    const where = `${fault.when} ${fault.method} ${fault.skip ?? 0}`;
     const { storage } = await interruptedAt(t, fault, true);
-    if ((await opens(storage, 'old')) || (await opens(storage, 'new'))) continue;
-    repaired++;
-    for (const password of ['old', 'new']) {
-      await assert.rejects(openFormat(storage, password, deps, signal), { code: 'PASSWORD_CHANGE_INCOMPLETE' });
-    }
-    await assert.rejects(repairPasswordChange(storage, { password: 'new' }, deps, signal), { code: 'PASSWORD_WRONG' });
-    const wrongOther = { password: 'old', otherPassword: 'neither' };
-    await assert.rejects(repairPasswordChange(storage, wrongOther, deps, signal), { code: 'PASSWORD_WRONG' });
-    const fixed = await repairPasswordChange(storage, { password: 'old', otherPassword: 'new' }, deps, signal);
-    const opened = await openFormat(storage, 'old', deps, signal);
-    assert.deepEqual(opened, fixed);
-    assert.equal(opened.blobConfig.retentionMode, 'COMPLIANCE');
-    assert.equal(opened.blobConfig.retentionPeriodNs, RETENTION.retentionPeriodNs);
+    const working = (await opens(storage, 'old')) ? 'old' : 'new';
+    const open = await openFormat(storage, working, deps, signal);
+    assert.equal(open.blobConfig.retentionMode, 'COMPLIANCE', where);
+    assert.equal(open.blobConfig.retentionPeriodNs, RETENTION.retentionPeriodNs, where);
+    if (open.interruptedChange === true) finished++;
+    const whole = await finishPasswordChange(storage, open, deps, signal);
+    // As a client sees it that does not know of notes.
+    await storage.deleteBlob(PASSWORD_NOTE_ID, signal);
+    assert.deepEqual(await openFormat(storage, working, deps, signal), whole, where);
+    assert.equal(await opens(storage, working === 'old' ? 'new' : 'old'), false, where);
+    await changePassword(storage, whole, 'third', deps, signal);
+    assert.equal(await opens(storage, 'third'), true);
+    await assert.rejects(storage.getMetadata(PASSWORD_NOTE_ID, signal), { code: 'BLOB_NOT_FOUND' });
   }
-  assert.equal(repaired, 2, 'after the first put and before the second');
+  assert.equal(finished, 2, 'after the put of blobcfg and before that of repository');
+});
+
+test('a change that somebody else finishes while it is under way still ends with the new password', async (t) => {
+  const { storage, open } = await created(true);
+  const faulty = createFaultyStorage(t, storage);
+  const finish = async (): Promise<void> => {
+    await finishPasswordChange(storage, await openFormat(storage, 'old', deps, signal), deps, signal);
+  };
+  faulty.plan({ method: 'putBlob', when: 'after', skip: 1, callback: finish });
+  const changed = await changePassword(faulty.storage, open, 'new', deps, signal);
+  assert.deepEqual(await openFormat(storage, 'new', deps, signal), changed);
+});
+
+test('what another client left, without a note, is repaired with both passwords', async () => {
+  const { storage, open } = await created(true);
+  const before = await storage.getBlob(FORMAT_BLOB_ID, undefined, signal);
+  await changePassword(storage, open, 'new', deps, signal);
+  await storage.putBlob(FORMAT_BLOB_ID, before, signal);
+  await storage.putBlob(PASSWORD_NOTE_ID, new Uint8Array(60), signal);
+  for (const password of ['old', 'new']) {
+    await assert.rejects(openFormat(storage, password, deps, signal), { code: 'PASSWORD_CHANGE_INCOMPLETE' });
+  }
+  await assert.rejects(repairPasswordChange(storage, { password: 'new' }, deps, signal), { code: 'PASSWORD_WRONG' });
+  const wrongOther = { password: 'old', otherPassword: 'neither' };
+  await assert.rejects(repairPasswordChange(storage, wrongOther, deps, signal), { code: 'PASSWORD_WRONG' });
+  const fixed = await repairPasswordChange(storage, { password: 'old', otherPassword: 'new' }, deps, signal);
+  assert.deepEqual(await openFormat(storage, 'old', deps, signal), fixed);
+  assert.equal(fixed.blobConfig.retentionMode, 'COMPLIANCE');
 });
 
 test('without the other password a repair turns retention off; an intact repository is left as it is', async () => {

@@ -6,8 +6,14 @@
 //
 //   delete kopia.blobcfg → put kopia.repository (new key) → put kopia.blobcfg (new key)
 //
-// With retention the blob must stay, so the order is Kopia's (blobcfg, then repository), and a crash between the two needs
-// `repairPasswordChange`.
+// With retention the blob must stay, or clients would write what is not protected. So its settings are noted first under a key
+// that either password leads to:
+//
+//   put note → put kopia.blobcfg (new key) → put kopia.repository (new key) → delete note
+//
+// In between, the password that opens kopia.repository opens the repository, for us; the next one of us who opens it for writing
+// finishes the work (`finishPasswordChange`), and until then Kopia fails. What Kopia itself leaves, when it is cut off between
+// the two blobs, has no note and needs `repairPasswordChange`.
 import { WindlassError } from '../../base/errors.ts';
 import type { BlobStorage } from '../blob/storage.ts';
 import { deriveFormatKey } from '../crypto/key-derivation.ts';
@@ -19,9 +25,10 @@ import {
   FORMAT_BLOB_ID,
   openFormatPart,
   parseFormatBlob,
+  PASSWORD_NOTE_ID,
   sealFormatPart,
 } from './format-blob.ts';
-import { openStored, readFormatBlobs } from './open-format.ts';
+import { openStored, passwordNoteKey, readFormatBlobs } from './open-format.ts';
 import type { FormatDeps, OpenFormat } from './open-format.ts';
 import { encodeRepositoryConfig } from './repository-config.ts';
 
@@ -59,14 +66,38 @@ export async function changePassword(
   await requireCurrent(storage, open, signal);
 
   if (isRetentionEnabled(open.blobConfig)) {
+    const note = sealBlobConfig(open.blobConfig, passwordNoteKey(open), uniqueId, deps);
+    await storage.putBlob(PASSWORD_NOTE_ID, note, signal);
     await storage.putBlob(BLOB_CONFIG_ID, blobConfigBytes, signal);
     await storage.putBlob(FORMAT_BLOB_ID, formatBlobBytes, signal);
+    // Somebody who opened the repository just now may have taken this change for one that was cut off.
+    const stored = await storage.getBlob(BLOB_CONFIG_ID, undefined, signal);
+    if (!Buffer.from(stored).equals(blobConfigBytes)) await storage.putBlob(BLOB_CONFIG_ID, blobConfigBytes, signal);
+    await storage.deleteBlob(PASSWORD_NOTE_ID, signal);
   } else {
     await storage.deleteBlob(BLOB_CONFIG_ID, signal);
     await storage.putBlob(FORMAT_BLOB_ID, formatBlobBytes, signal);
     await storage.putBlob(BLOB_CONFIG_ID, blobConfigBytes, signal);
   }
-  return { ...open, formatKey, formatBlobBytes };
+  return { ...withoutMark(open), formatKey, formatBlobBytes };
+}
+
+/** Puts both blobs under the key that opens `kopia.repository`, after a change that was cut off. Needs no password. */
+export async function finishPasswordChange(
+  storage: BlobStorage,
+  open: OpenFormat,
+  deps: Pick<FormatDeps, 'random'>,
+  signal: AbortSignal,
+): Promise<OpenFormat> {
+  if (open.interruptedChange !== true) return open;
+  const blobConfigBytes = sealBlobConfig(open.blobConfig, open.formatKey, open.uniqueId, deps);
+  await storage.putBlob(BLOB_CONFIG_ID, blobConfigBytes, signal);
+  await storage.deleteBlob(PASSWORD_NOTE_ID, signal);
+  return withoutMark(open);
+}
+
+function withoutMark({ interruptedChange: _, ...open }: OpenFormat): OpenFormat {
+  return open;
 }
 
 export interface PasswordChangeRepair {
@@ -113,7 +144,7 @@ function sealBlobConfig(
   blobConfig: BlobConfig,
   formatKey: Uint8Array,
   uniqueId: Uint8Array,
-  deps: FormatDeps,
+  deps: Pick<FormatDeps, 'random'>,
 ): Uint8Array {
   return sealFormatPart(encodeBlobConfig(blobConfig), formatKey, uniqueId, deps.random);
 }
