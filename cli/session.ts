@@ -94,6 +94,7 @@ function lossReporter(context: CliContext): (contentId: string, error: unknown) 
   };
 }
 
+const ROLLED_BACK = 'REPOSITORY_ROLLED_BACK';
 const OLDER: Readonly<Record<Rollback, string>> = {
   format: 'its format blob is one that had been replaced',
   epoch: 'index epochs that had begun are gone',
