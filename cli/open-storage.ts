@@ -2,10 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { hasCode, WindlassError } from '../base/errors.ts';
+import type { GcsStorageOptions } from '../repo-format/blob/gcs.ts';
 import type { S3Options } from '../repo-format/blob/s3-options.ts';
 import { openFilesystemStorage, type BlobStorage } from '../repo-format/index.ts';
+import { type AzurePlace, azureAddress, azureStoreOptions } from './azure-address.ts';
 import { cliError } from './cli-errors.ts';
 import type { CliContext } from './context.ts';
+import { gcsAddress } from './gcs-address.ts';
 import { repositoryAddress, type StoreAddress } from './repository-url.ts';
 import { s3Address } from './s3-address.ts';
 import { wrapObjectStore } from './wrap-storage.ts';
@@ -15,7 +18,10 @@ export interface Access {
 }
 
 /** A place in an object store with all that its adapter wants to know. */
-export type ObjectStore = { readonly kind: 's3' } & S3Options;
+export type ObjectStore =
+  | ({ readonly kind: 's3' } & S3Options)
+  | ({ readonly kind: 'azure' } & AzurePlace)
+  | ({ readonly kind: 'gcs' } & GcsStorageOptions);
 
 /** The blobs of the repository that the options name; `REPOSITORY_NOT_FOUND` when there is no such folder. */
 export async function openStorage(context: CliContext, access: Access): Promise<BlobStorage> {
@@ -51,30 +57,64 @@ export async function openObjectStore(context: CliContext, store: ObjectStore, a
     );
   }
   const adapter = await openAdapter(context, store, access);
-  return wrapObjectStore(context, adapter, { readOnly: access.readOnly });
+  const refreshCredentials = adapter.refreshCredentials?.bind(adapter);
+  return wrapObjectStore(context, adapter, {
+    readOnly: access.readOnly,
+    ...(refreshCredentials === undefined ? {} : { refreshCredentials }),
+  });
 }
 
-async function openAdapter(context: CliContext, store: ObjectStore, { readOnly }: Access): Promise<BlobStorage> {
-  const { openS3Storage } = await import('../repo-format/blob/s3.ts');
-  return await openS3Storage({ ...store, readOnly }, { clock: context.clock }, context.signal);
+/** An adapter, and how it is made to ask for credentials anew. */
+type Adapter = BlobStorage & { refreshCredentials?(signal: AbortSignal): Promise<void> };
+
+async function openAdapter(context: CliContext, store: ObjectStore, { readOnly }: Access): Promise<Adapter> {
+  const { clock, random, signal } = context;
+  switch (store.kind) {
+    case 's3': {
+      const { openS3Storage } = await import('../repo-format/blob/s3.ts');
+      return await openS3Storage({ ...store, readOnly }, { clock }, signal);
+    }
+    case 'azure': {
+      const { openAzureStorage } = await import('../repo-format/blob/azure.ts');
+      const options = await azureStoreOptions(store, context);
+      return await openAzureStorage({ ...options, readOnly }, options);
+    }
+    case 'gcs': {
+      const { openGcsStorage } = await import('../repo-format/blob/gcs.ts');
+      return await openGcsStorage({ ...store, readOnly }, { clock, random });
+    }
+  }
 }
 
 async function objectStoreOf(context: CliContext, address: StoreAddress): Promise<ObjectStore> {
-  if (address.scheme !== 's3') {
-    throw cliError('CLI_REPOSITORY_UNSUPPORTED', `${address.scheme}:// is not supported yet`, {
-      scheme: address.scheme,
-    });
+  switch (address.scheme) {
+    case 's3': {
+      const { caCertFile, credentialsFile, ...options } = s3Address(address);
+      return {
+        kind: 's3',
+        ...options,
+        ...(credentialsFile === undefined
+          ? {}
+          : { credentialsFile: resolve(context.workingDirectory, credentialsFile) }),
+        ...(await certificateOf(context, caCertFile)),
+      };
+    }
+    case 'azblob': {
+      const { caCertFile, ...place } = azureAddress(address, context);
+      return { kind: 'azure', ...place, ...(await certificateOf(context, caCertFile)) };
+    }
+    case 'gs': {
+      const { caCertFile, ...options } = gcsAddress(address, context);
+      return { kind: 'gcs', ...options, ...(await certificateOf(context, caCertFile)) };
+    }
   }
-  const { caCertFile, credentialsFile, ...options } = s3Address(address);
-  return {
-    kind: 's3',
-    ...options,
-    ...(credentialsFile === undefined ? {} : { credentialsFile: resolve(context.workingDirectory, credentialsFile) }),
-    ...(caCertFile === undefined ? {} : { caCertPem: await readCertificate(context, caCertFile) }),
-  };
 }
 
-async function readCertificate(context: CliContext, file: string): Promise<string> {
+async function certificateOf(context: CliContext, file: string | undefined): Promise<{ caCertPem?: string }> {
+  return file === undefined ? {} : { caCertPem: await readCertificate(context, file) };
+}
+
+export async function readCertificate(context: CliContext, file: string): Promise<string> {
   const path = resolve(context.workingDirectory, file);
   try {
     const text = await readFile(path, 'utf8');
