@@ -10,6 +10,7 @@ import { cacheRoot } from './cache-directory.ts';
 import type { SourceDefaults } from '../repo-format/snapshot/source.ts';
 import { defaultIdentity } from './identity.ts';
 import { createLogger, type LogLevel } from './logger.ts';
+import { veleroIdentity } from './velero-location/velero-identity.ts';
 import { createOutput, type Output } from './terminal/output.ts';
 
 /** The process as commands see it; tests hand in their own. */
@@ -24,6 +25,11 @@ export interface Runtime {
 
 export interface GlobalOptions {
   readonly repository?: string;
+  /** File with the BackupStorageLocation that the repository is in, instead of `repository`. */
+  readonly backupStorageLocation?: string;
+  readonly volumeNamespace?: string;
+  readonly credentialsFile?: string;
+  readonly caCert?: string;
   readonly passwordFile?: string;
   readonly cacheDir?: string;
   readonly cacheSizeLimit?: number;
@@ -65,7 +71,10 @@ export function createContext(runtime: Runtime, options: GlobalOptions): CliCont
     logger: createLogger(options.logLevel),
     clock: systemClock,
     random: systemRandom,
-    identity: defaultIdentity(runtime.environment, runtime.workingDirectory),
+    identity:
+      options.backupStorageLocation === undefined
+        ? defaultIdentity(runtime.environment, runtime.workingDirectory)
+        : veleroIdentity(runtime.workingDirectory),
     cacheRoot: cacheRoot(options.cacheDir, runtime.environment),
     lostManifests: [],
     storageStats,

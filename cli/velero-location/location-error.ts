@@ -2,7 +2,12 @@
 import { WindlassError, type ErrorContext } from '../../base/errors.ts';
 
 export type LocationErrorCode =
-  'LOCATION_FILE' | 'LOCATION_INVALID' | 'LOCATION_UNSUPPORTED' | 'LOCATION_CREDENTIALS' | 'STORE_SSE_C_UNSUPPORTED';
+  | 'LOCATION_FILE'
+  | 'LOCATION_INVALID'
+  | 'LOCATION_UNSUPPORTED'
+  | 'LOCATION_CREDENTIALS'
+  | 'LOCATION_REPOSITORY_MISMATCH'
+  | 'STORE_SSE_C_UNSUPPORTED';
 
 export function locationError(
   code: LocationErrorCode,

@@ -21,6 +21,8 @@ export interface SourceDefaults {
   readonly host: string;
   readonly userName: string;
   readonly workingDirectory: string;
+  /** Paths that are names of their own and no files': taken as they are. */
+  readonly isNamedPath?: (path: string) => boolean;
 }
 
 /**
@@ -39,7 +41,9 @@ export function parseSource(text: string, defaults: SourceDefaults): SnapshotSou
     if (at + 1 < text.length) return { userName: text.slice(0, at), host: text.slice(at + 1), path: '' };
     throw new WindlassError(`source ${JSON.stringify(text)} has no host`, { code: 'SOURCE_INVALID' });
   }
-  return { host: defaults.host, userName: defaults.userName, path: localSourcePath(text, defaults.workingDirectory) };
+  const isName = defaults.isNamedPath?.(text) === true;
+  const path = isName ? text : localSourcePath(text, defaults.workingDirectory);
+  return { host: defaults.host, userName: defaults.userName, path };
 }
 
 /** The absolute form of a local path, without `.`, `..`, doubled or trailing slashes. Symlinks are left alone. */

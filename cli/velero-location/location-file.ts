@@ -1,0 +1,53 @@
+// The location that the global options name, and the place it stands for.
+import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { usageError } from '../cli-errors.ts';
+import type { CliContext } from '../context.ts';
+import { type BackupStorageLocation, MAX_LOCATION_BYTES, parseLocation } from './location-document.ts';
+import { locationError } from './location-error.ts';
+import { type LocationStore, locationStore } from './location-store.ts';
+
+export type LocationContext = Pick<CliContext, 'options' | 'workingDirectory'>;
+
+export interface OpenLocation extends LocationStore {
+  readonly location: BackupStorageLocation;
+}
+
+/** Whether the repository is addressed by a BackupStorageLocation: then it is Velero's, whoever made it. */
+export function hasLocation({ options }: Pick<CliContext, 'options'>): boolean {
+  return options.backupStorageLocation !== undefined;
+}
+
+/** Undefined where the options name no location. `readCertificate` is for `--ca-cert`. */
+export async function openLocation(
+  context: LocationContext,
+  readCertificate: (file: string) => Promise<string>,
+): Promise<OpenLocation | undefined> {
+  const { backupStorageLocation: file, volumeNamespace, credentialsFile, caCert } = context.options;
+  if (file === undefined) {
+    if (volumeNamespace === undefined && credentialsFile === undefined && caCert === undefined) return undefined;
+    throw usageError('--volume-namespace, --credentials-file and --ca-cert go with --backup-storage-location');
+  }
+  if (volumeNamespace === undefined) throw usageError('--backup-storage-location needs --volume-namespace');
+  const location = await parseLocation(await readLocation(resolve(context.workingDirectory, file)));
+  const access = {
+    volumeNamespace,
+    credentialsFile: credentialsFile === undefined ? undefined : resolve(context.workingDirectory, credentialsFile),
+    caCertPem: caCert === undefined ? undefined : await readCertificate(caCert),
+  };
+  return { location, ...locationStore(location, access) };
+}
+
+async function readLocation(path: string): Promise<string> {
+  try {
+    const handle = await open(path, 'r');
+    try {
+      if ((await handle.stat()).size > MAX_LOCATION_BYTES) throw new Error('it is longer than 1 MiB');
+      return await handle.readFile('utf8');
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw locationError('LOCATION_FILE', `the location file ${path} cannot be read`, { path }, cause);
+  }
+}
