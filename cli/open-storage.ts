@@ -2,15 +2,17 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { hasCode, WindlassError } from '../base/errors.ts';
+import { storageIsReadOnly } from '../repo-format/blob/blob-errors.ts';
 import type { GcsStorageOptions } from '../repo-format/blob/gcs.ts';
 import type { S3Options } from '../repo-format/blob/s3-options.ts';
 import { openFilesystemStorage, type BlobStorage } from '../repo-format/index.ts';
 import { type AzurePlace, azureAddress, azureStoreOptions } from './azure-address.ts';
 import { cliError } from './cli-errors.ts';
 import type { CliContext } from './context.ts';
-import { gcsAddress } from './gcs-address.ts';
-import { repositoryAddress, type StoreAddress } from './repository-url.ts';
+import { emulator, gcsAddress } from './gcs-address.ts';
+import { type FolderAddress, repositoryAddress, type StoreAddress } from './repository-url.ts';
 import { s3Address } from './s3-address.ts';
+import { type OpenLocation, openLocation } from './velero-location/location-file.ts';
 import { wrapObjectStore } from './wrap-storage.ts';
 
 export interface Access {
@@ -23,11 +25,44 @@ export type ObjectStore =
   | ({ readonly kind: 'azure' } & AzurePlace)
   | ({ readonly kind: 'gcs' } & GcsStorageOptions);
 
+/** Where a repository is: what its URL says, or a location of Velero's. */
+interface RepositoryPlace {
+  readonly where: FolderAddress | { readonly kind: 'store'; readonly store: ObjectStore };
+  /** Why nothing may be changed there; undefined where it may. */
+  readonly readOnlyBecause?: string;
+}
+
+/** What the options name, with the files read that they name; nothing is asked of a store. */
+export async function repositoryPlace(context: CliContext): Promise<RepositoryPlace> {
+  const opened = await openLocation(context, (file) => readCertificate(context, file));
+  if (opened !== undefined) return locationPlace(context, opened);
+  const address = repositoryAddress(context.options.repository, context.workingDirectory);
+  if (address.kind === 'folder') return { where: address };
+  return { where: { kind: 'store', store: await objectStoreOf(context, address) } };
+}
+
+function locationPlace(context: CliContext, { location, store, readOnly }: OpenLocation): RepositoryPlace {
+  const readOnlyBecause = readOnly ? { readOnlyBecause: `location ${location.name}, by its accessMode,` } : {};
+  switch (store.kind) {
+    case 'folder':
+      return { where: store, ...readOnlyBecause };
+    case 's3':
+      return { where: { kind: 'store', store }, ...readOnlyBecause };
+    case 'azure': {
+      const { bucket: container, ...place } = store;
+      return { where: { kind: 'store', store: { ...place, container } }, ...readOnlyBecause };
+    }
+    case 'gcs':
+      return { where: { kind: 'store', store: { ...emulator(context), ...store } }, ...readOnlyBecause };
+  }
+}
+
 /** The blobs of the repository that the options name; `REPOSITORY_NOT_FOUND` when there is no such folder. */
 export async function openStorage(context: CliContext, access: Access): Promise<BlobStorage> {
-  const address = repositoryAddress(context.options.repository, context.workingDirectory);
-  if (address.kind === 'store') return await openObjectStore(context, await objectStoreOf(context, address), access);
-  const { path } = address;
+  const { where, readOnlyBecause } = await repositoryPlace(context);
+  if (readOnlyBecause !== undefined && !access.readOnly) throw storageIsReadOnly('change it', readOnlyBecause);
+  if (where.kind === 'store') return await openObjectStore(context, where.store, access);
+  const { path } = where;
   if (context.options.bwlimit !== undefined) {
     context.note('A folder is used directly: --bwlimit holds for object stores only.');
   }
@@ -41,11 +76,10 @@ export async function openStorage(context: CliContext, access: Access): Promise<
 
 /** The same for a repository that is to be made there. A folder is made, a bucket must exist. */
 export async function openNewStorage(context: CliContext, layout: 'version1' | 'current'): Promise<BlobStorage> {
-  const address = repositoryAddress(context.options.repository, context.workingDirectory);
-  if (address.kind === 'store') {
-    return await openObjectStore(context, await objectStoreOf(context, address), { readOnly: false });
-  }
-  return await openFilesystemStorage({ path: address.path, create: layout }, { random: context.random });
+  const { where, readOnlyBecause } = await repositoryPlace(context);
+  if (readOnlyBecause !== undefined) throw storageIsReadOnly('create a repository', readOnlyBecause);
+  if (where.kind === 'store') return await openObjectStore(context, where.store, { readOnly: false });
+  return await openFilesystemStorage({ path: where.path, create: layout }, { random: context.random });
 }
 
 /** Opens the adapter, which loads its library, and wraps it. */
@@ -114,7 +148,7 @@ async function certificateOf(context: CliContext, file: string | undefined): Pro
   return file === undefined ? {} : { caCertPem: await readCertificate(context, file) };
 }
 
-export async function readCertificate(context: CliContext, file: string): Promise<string> {
+async function readCertificate(context: CliContext, file: string): Promise<string> {
   const path = resolve(context.workingDirectory, file);
   try {
     const text = await readFile(path, 'utf8');

@@ -46,8 +46,17 @@ export function createProgram(version: string, run: (options: GlobalOptions, wor
     })
     .showSuggestionAfterError(true)
     .addOption(
-      new Option('-r, --repository <url>', 'path or file:///path of the repository').env('WINDLASS_REPOSITORY'),
+      new Option('-r, --repository <url>', 'path of the repository, or its URL: file:, s3:, azblob: or gs:').env(
+        'WINDLASS_REPOSITORY',
+      ),
     )
+    .option(
+      '--backup-storage-location <file>',
+      "Velero's BackupStorageLocation, YAML or JSON, that the repository is in; instead of -r",
+    )
+    .option('--volume-namespace <name>', 'namespace whose volumes are in it')
+    .option('--credentials-file <file>', "content of the Secret with the location's credentials")
+    .option('--ca-cert <file>', "content of the Secret with the location's CA certificate")
     .option('--password-file <file>', 'read the password from a file (else WINDLASS_PASSWORD, else a prompt)')
     .option('--cache-dir <dir>', 'root of the local caches (else WINDLASS_CACHE_DIR, else under the XDG cache home)')
     .option(
@@ -70,7 +79,14 @@ export function createProgram(version: string, run: (options: GlobalOptions, wor
     .option('-q, --quiet', 'no progress and no remarks on standard error')
     .addOption(new Option('--log-level <level>', 'what to log on standard error').choices(LOG_LEVELS).default('warn'))
     .addHelpText('after', EXAMPLES);
-  const runner: Runner = (command, work) => run(command.optsWithGlobals<GlobalOptions>(), work);
+  const runner: Runner = (command, work) => {
+    const options = command.optsWithGlobals<GlobalOptions>();
+    // One in the environment is for the usual case.
+    if (options.backupStorageLocation !== undefined && program.getOptionValueSource('repository') === 'cli') {
+      program.error('error: give -r or --backup-storage-location, not both');
+    }
+    return run(options, work);
+  };
   defineRepositoryCommands(program, runner);
   defineSnapshotCommands(program, runner);
   defineBrowseCommands(program, runner);

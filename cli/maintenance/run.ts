@@ -8,7 +8,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { stateDirectory, withRepository } from '../session.ts';
 import { formatCount, formatDuration } from '../terminal/format.ts';
 import { createStatusLine } from '../terminal/status-line.ts';
-import { isVeleroRepository } from './velero-repository.ts';
+import { isVeleroRepository } from '../velero-location/velero-repository.ts';
 import { lockMaintenance } from './local-lock.ts';
 
 export interface RunOptions {

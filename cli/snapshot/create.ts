@@ -1,5 +1,6 @@
 // `snapshot create`: backs up a tree or a stream and says what was kept and what could not be read.
 import { stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { hasCode, WindlassError } from '../../base/errors.ts';
 import {
   backupStream,
@@ -20,6 +21,16 @@ import { snapshotJson } from '../json-shapes.ts';
 import { stateDirectory, withRepository } from '../session.ts';
 import { findSnapshot } from '../snapshot-reference.ts';
 import { standardInput } from '../standard-input.ts';
+import { hasLocation } from '../velero-location/location-file.ts';
+import {
+  findVeleroParent,
+  requireVeleroSource,
+  storeVeleroPolicy,
+  VELERO_DESCRIPTION,
+  VELERO_PIN,
+  VELERO_SOURCE_FORMS,
+  veleroTags,
+} from '../velero-location/velero-snapshot.ts';
 import { countOf, formatCount, formatDuration, formatRate, formatSize } from '../terminal/format.ts';
 import { createProgressView, type ProgressView } from '../terminal/progress.ts';
 
@@ -52,17 +63,22 @@ export async function createCommand(
     throw usageError('give a path to back up, or --stdin NAME');
   // An unset variable in a script: taken for the working directory it would save the wrong tree without a word.
   if (path === '' || options.source === '') throw usageError('a path or source is empty');
+  if (hasLocation(context)) requireVeleroOptions(options);
   const localPath = path === undefined ? undefined : localSourcePath(path, context.workingDirectory);
   // A clear word before the password is asked for and the repository is opened.
   if (localPath !== undefined) await requireSource(localPath);
   return withRepository(context, { readOnly: false }, async (repository) => {
-    const source = sourceOf(context, localPath, options);
+    const isVelero = hasLocation(context);
+    const named = sourceOf(context, localPath, options);
+    const source = isVelero ? requireVeleroSource(named) : named;
+    if (isVelero)
+      await storeVeleroPolicy(repository, source, options.parallel ?? availableParallelism(), context.signal);
     const view = progressView(context);
     const startedMs = context.clock.monotonicMs();
     let result: BackupResult;
     try {
       const deps = backupDeps(context, repository, view);
-      const common = { source, ...labels(options) };
+      const common = { source, ...labels(options), ...(isVelero ? veleroLabels(source, options) : {}) };
       result =
         localPath === undefined
           ? await backupStream(
@@ -73,7 +89,7 @@ export async function createCommand(
             )
           : await backupTree(
               repository,
-              { ...common, ...(await treeOptions(context, repository, localPath, options)) },
+              { ...common, ...(await treeOptions(context, repository, { path: localPath, source }, options)) },
               deps,
               context.signal,
             );
@@ -83,6 +99,25 @@ export async function createCommand(
     report(context, result, context.clock.monotonicMs() - startedMs);
     return result.errors.length > 0 ? EXIT.incomplete : EXIT.ok;
   });
+}
+
+/** Before anything is opened: what would make a snapshot that Velero does not find, or cannot restore. */
+function requireVeleroOptions({ stdin, source }: CreateOptions): void {
+  if (stdin !== undefined) throw usageError('--stdin makes no snapshot that Velero could restore');
+  if (source === undefined) throw usageError(`in a Velero location say what it is: --source ${VELERO_SOURCE_FORMS}`);
+}
+
+/** Velero's marks come beside what the person gives. */
+function veleroLabels(
+  { path }: SnapshotSource,
+  { tag = {}, description = VELERO_DESCRIPTION, pin = [] }: CreateOptions,
+) {
+  const given = Object.fromEntries(Object.entries(tag).map(([key, value]) => [userTagKey(key), value]));
+  return {
+    description,
+    tags: { ...given, ...veleroTags(path) },
+    pins: [...new Set([...pin, VELERO_PIN])].sort(),
+  };
 }
 
 async function requireSource(path: string): Promise<void> {
@@ -119,15 +154,17 @@ function labels({ tag = {}, description, pin, parallel, compression, checkPacks 
 async function treeOptions(
   context: CliContext,
   repository: Repository,
-  path: string,
+  { path, source }: { readonly path: string; readonly source: SnapshotSource },
   options: CreateOptions,
 ): Promise<Omit<BackupOptions, 'source'>> {
   const { parent, exclude, oneFileSystem, forceHash, failFast, maxErrors } = options;
   const { memoryLimit } = context.options;
   const parentId =
-    parent === undefined || parent === 'none'
-      ? parent
-      : (await findSnapshot(context, repository, parent, options.source ?? path)).id;
+    parent === undefined && hasLocation(context)
+      ? ((await findVeleroParent(repository, source, context.signal)) ?? 'none')
+      : parent === undefined || parent === 'none'
+        ? parent
+        : (await findSnapshot(context, repository, parent, options.source ?? path)).id;
   return {
     path,
     ...(parentId === undefined ? {} : { parent: parentId }),

@@ -13,12 +13,13 @@ export const VELERO_PIN = 'velero-pin';
 const REQUESTER_TAG = 'snapshot-requester';
 const UPLOADER_TAG = 'snapshot-uploader';
 const OPERATION_TAG = 'velero.io/async-operation-id';
-const FORMS = 'snapshot-pod-volume/kopia/NAMESPACE/POD/VOLUME or snapshot-data-upload-download/kopia/NAMESPACE/PVC';
+export const VELERO_SOURCE_FORMS =
+  'snapshot-pod-volume/kopia/NAMESPACE/POD/VOLUME or snapshot-data-upload-download/kopia/NAMESPACE/PVC';
 
 /** Usage error unless the source is one that Velero could have made. */
 export function requireVeleroSource({ host, userName, path }: SnapshotSource): SnapshotSource {
   if (host === VELERO_HOST && userName === VELERO_USER && isVeleroPath(path)) return { host, userName, path };
-  throw usageError(`in a Velero location a source is ${FORMS}`, { source: path });
+  throw usageError(`in a Velero location a source is ${VELERO_SOURCE_FORMS}`, { source: path });
 }
 
 /** The tags that Velero finds its snapshots by. They are no user's tags and have no prefix. */
