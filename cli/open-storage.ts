@@ -13,7 +13,7 @@ import { emulator, gcsAddress } from './gcs-address.ts';
 import { type FolderAddress, repositoryAddress, type StoreAddress } from './repository-url.ts';
 import { s3Address } from './s3-address.ts';
 import { type OpenLocation, openLocation } from './velero-location/location-file.ts';
-import { wrapObjectStore } from './wrap-storage.ts';
+import { throttled, wrapObjectStore } from './wrap-storage.ts';
 
 export interface Access {
   readonly readOnly: boolean;
@@ -63,11 +63,9 @@ export async function openStorage(context: CliContext, access: Access): Promise<
   if (readOnlyBecause !== undefined && !access.readOnly) throw storageIsReadOnly('change it', readOnlyBecause);
   if (where.kind === 'store') return await openObjectStore(context, where.store, access);
   const { path } = where;
-  if (context.options.bwlimit !== undefined) {
-    context.note('A folder is used directly: --bwlimit holds for object stores only.');
-  }
   try {
-    return await openFilesystemStorage({ path, readOnly: access.readOnly }, { random: context.random });
+    const folder = await openFilesystemStorage({ path, readOnly: access.readOnly }, { random: context.random });
+    return throttled(context, folder);
   } catch (cause) {
     if (!hasCode(cause, 'BLOB_ROOT_MISSING')) throw cause;
     throw new WindlassError(`no repository at ${path}`, { code: 'REPOSITORY_NOT_FOUND', context: { path }, cause });

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WindlassError } from '../base/errors.ts';
-import type { BlobId } from '../repo-format/index.ts';
+import { systemRandom } from '../base/random.ts';
+import { openFilesystemStorage, type BlobId } from '../repo-format/index.ts';
 import { createMemoryStorage } from '../repo-format/blob/memory.ts';
 import { newStorageStats } from '../repo-format/blob/wrap/counting.ts';
+import { scratchFolder } from '../test/harness/scratch.ts';
 import { createFaultyStorage } from '../test/harness/faulty-storage.ts';
 import { createTestClock } from '../test/harness/test-clock.ts';
 import { SeededRandom } from '../test/harness/seeded-random.ts';
 import { silentLogger } from '../base/logger.ts';
 import { parseBandwidthLimit } from './bandwidth-limit.ts';
 import type { CliContext, GlobalOptions } from './context.ts';
-import { wrapObjectStore } from './wrap-storage.ts';
+import { throttled, wrapObjectStore } from './wrap-storage.ts';
 
 const signal = new AbortController().signal;
 const id = 'p0123456789abcdef0123456789abcdef-s0123456789abcdef147' as BlobId;
@@ -50,4 +52,15 @@ test('a store opened for reading refuses changes before they reach it', async (t
   const storage = wrapObjectStore(context, faulty.storage, { readOnly: true });
   await assert.rejects(storage.putBlob(id, new Uint8Array(1), signal), { code: 'BLOB_READ_ONLY' });
   assert.equal(faulty.calls.putBlob, 0);
+});
+
+test('a folder is used directly but for a limit, which holds for it too', async (t) => {
+  const options = { path: scratchFolder(t), create: 'current' } as const;
+  const folder = await openFilesystemStorage(options, { random: systemRandom });
+  assert.equal(throttled(contextWith({}), folder), folder);
+  const context = contextWith({ bwlimit: parseBandwidthLimit('1MiB/s') });
+  const slow = throttled(context, folder);
+  assert.equal(slow.localFiles, undefined);
+  await slow.putBlob(id, new Uint8Array(10 << 20), signal);
+  assert.ok(context.clock.monotonicMs() >= 9_500);
 });

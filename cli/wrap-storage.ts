@@ -22,8 +22,11 @@ export function wrapObjectStore(context: CliContext, adapter: BlobStorage, optio
   const { clock, random, logger, storageStats: stats } = context;
   const { maxRequests = MAX_REQUESTS } = context.options;
   const counted = countingStorage(adapter, stats, { clock });
-  const throttled = throttle(context, counted);
-  const limited = limitedStorage(throttled, { reads: maxRequests, writes: maxRequests, lists: maxRequests });
+  const limited = limitedStorage(throttled(context, counted), {
+    reads: maxRequests,
+    writes: maxRequests,
+    lists: maxRequests,
+  });
   const { refreshCredentials } = options;
   const retried = retryingStorage(
     limited,
@@ -42,7 +45,8 @@ export function wrapObjectStore(context: CliContext, adapter: BlobStorage, optio
   return options.readOnly ? readOnlyStorage(retried) : retried;
 }
 
-function throttle(context: CliContext, storage: BlobStorage): BlobStorage {
+/** As `--bwlimit` says, folders too: they are then read and written as an object store is, not directly. */
+export function throttled(context: CliContext, storage: BlobStorage): BlobStorage {
   const { bwlimit } = context.options;
   return bwlimit === undefined ? storage : throttledStorage(storage, bwlimit, { clock: context.clock });
 }
