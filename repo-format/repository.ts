@@ -16,6 +16,7 @@ import { CachedStorage } from './blob/wrap/cached.ts';
 import { ContentManager } from './content/content-manager.ts';
 import type { ContentWriterSpec, StagingSpec } from './content/content-writer.ts';
 import { type CipherSpec, type ContentCipher, createContentCipher } from './crypto/content-cipher.ts';
+import { requireRetention } from './format/apply-retention.ts';
 import { createFormat, type CreateFormatOptions } from './format/create-format.ts';
 import { encodeFormatReplica } from './format/format-replica.ts';
 import { type FormatDeps, type OpenFormat, openFormat } from './format/open-format.ts';
@@ -172,6 +173,7 @@ export class Repository {
     signal: AbortSignal,
   ): Promise<Repository> {
     const { readOnly = false } = options;
+    if (options.readOnly !== true) requireRetention(options.storage, format.blobConfig);
     const storage = cachedStorage(format, options, deps);
     const cipherSpec = cipherSpecOf(format.config);
     const cipher: ContentCipher = createContentCipher(cipherSpec);

@@ -1,11 +1,12 @@
 // The first run: makes a repository in a scratch folder, backs a directory up twice, restores it, compares every byte and attribute with
-// the source, and leaves the commands to go on with. `npm run quickstart [-- DIRECTORY]`. Removes nothing.
+// the source, and leaves the commands to go on with. `npm run quickstart [-- DIRECTORY] [--repository URL]`. Removes nothing.
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { zstdBackend } from '../repo-format/index.ts';
 import { formatCount, formatDuration, formatRate, formatSize, table } from '../cli/terminal/format.ts';
 import { describeTree } from '../test/harness/describe-tree.ts';
@@ -131,9 +132,9 @@ function printNextSteps(scratch: Scratch, source: string, id: string): void {
   const here = relative(process.cwd(), windlassPath);
   const command = here.startsWith('..') ? windlassPath : `./${here}`;
   console.log(`
-Everything is in ${scratch.folder}; delete that folder when you are done. To go on:
+${whatIsWhere(scratch)} To go on:
 
-  export WINDLASS_REPOSITORY=${scratch.repository}
+  export WINDLASS_REPOSITORY='${scratch.repository}'
   export WINDLASS_CACHE_DIR=${join(scratch.folder, 'cache')}
   export WINDLASS_PASSWORD=$(cat ${scratch.passwordFile})
   ${command} snapshot list
@@ -144,18 +145,37 @@ Everything is in ${scratch.folder}; delete that folder when you are done. To go 
   ${command} --help`);
 }
 
-async function makeScratch(): Promise<Scratch> {
+/** `repository`: a place in an object store, whose credentials come from the environment as always. */
+async function makeScratch(repository: string | undefined): Promise<Scratch> {
   const folder = await mkdtemp(join(tmpdir(), 'windlass-quickstart-'));
   const passwordFile = join(folder, 'password');
   await writeFile(passwordFile, `${randomBytes(18).toString('base64url')}\n`, { mode: 0o600 });
-  return { folder, passwordFile, repository: join(folder, 'repository'), restored: join(folder, 'restored') };
+  return {
+    folder,
+    passwordFile,
+    repository: repository ?? join(folder, 'repository'),
+    restored: join(folder, 'restored'),
+  };
+}
+
+function whatIsWhere({ folder, repository }: Scratch): string {
+  if (repository.startsWith(folder)) return `Everything is in ${folder}; delete that folder when you are done.`;
+  return `The repository is at ${repository}, all else in ${folder}; delete both when you are done.`;
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    options: { repository: { type: 'string', short: 'r' } },
+    allowPositionals: true,
+  });
   // npm runs scripts in the project's folder and says where it was called.
-  const source =
-    args[0] === undefined ? join(root, 'node_modules') : resolve(process.env['INIT_CWD'] ?? process.cwd(), args[0]);
-  const scratch = await makeScratch();
+  const here = process.env['INIT_CWD'] ?? process.cwd();
+  const [directory] = positionals;
+  const source = directory === undefined ? join(root, 'node_modules') : resolve(here, directory);
+  const { repository } = values;
+  const isPath = repository !== undefined && !repository.includes('://');
+  const scratch = await makeScratch(isPath ? resolve(here, repository) : repository);
   if (zstdBackend() === 'node')
     console.log("note: zstd-napi did not install; Node's own zstd serves instead, a little slower");
   const created = windlass(scratch, ['repository', 'create']);

@@ -1,6 +1,6 @@
 // `windlass repository …`: create, look at, change the password of a repository.
 import { Option, type Command } from 'commander';
-import { parsePercent } from '../option-values.ts';
+import { parseDurationNs, parsePercent } from '../option-values.ts';
 import { withExamples, type Runner } from '../command-runner.ts';
 import type { ChangePasswordOptions } from '../repository/change-password.ts';
 import type { CreateOptions } from '../repository/create.ts';
@@ -14,13 +14,20 @@ export function defineRepositoryCommands(program: Command, run: Runner): void {
   withExamples(
     group
       .command('create')
-      .description('create a repository in an empty or new folder')
+      .description('create a repository in an empty or new folder, or in a bucket')
       .option('--hash <name>', 'hash of contents (default BLAKE3-256-128)')
       .option('--encryption <name>', 'encryption of contents (default AES256-GCM-HMAC-SHA256)')
       .option('--splitter <name>', 'how files are cut (default DYNAMIC-4M-BUZHASH)')
       .addOption(new Option('--format-version <n>', 'repository format (default 3)').choices(['1', '2', '3']))
       .option('--ecc <name>', 'error correction, such as REED-SOLOMON-CRC32 (default none)')
       .option('--ecc-overhead-percent <n>', 'space given to error correction', parsePercent)
+      .addOption(
+        new Option('--retention-mode <mode>', 'lock what is stored, in a bucket with object lock').choices([
+          'governance',
+          'compliance',
+        ]),
+      )
+      .option('--retention-period <duration>', 'for how long, at least a day: 30d', parseDurationNs)
       .action(async (options: CreateOptions, command: Command) => {
         await run(command, async (context) =>
           (await import('../repository/create.ts')).createCommand(context, options),

@@ -4,6 +4,7 @@ import type { CreateFormatOptions } from '../../repo-format/format/create-format
 import { readFormatBlobs } from '../../repo-format/format/open-format.ts';
 import { type BlobStorage, Repository } from '../../repo-format/index.ts';
 import { putMaintenanceSettings } from '../../repo-format/manifest/maintenance-settings.ts';
+import { usageError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { openNewStorage, repositoryPlace } from '../open-storage.ts';
@@ -19,6 +20,8 @@ export interface CreateOptions {
   readonly formatVersion?: '1' | '2' | '3';
   readonly ecc?: string;
   readonly eccOverheadPercent?: number;
+  readonly retentionMode?: 'governance' | 'compliance';
+  readonly retentionPeriod?: bigint;
 }
 
 type FormatOptions = Omit<CreateFormatOptions, 'password'>;
@@ -123,13 +126,21 @@ function formatOptions({
   ecc,
   eccOverheadPercent,
   formatVersion,
+  retentionMode,
+  retentionPeriod,
 }: CreateOptions): FormatOptions {
+  if ((retentionMode === undefined) !== (retentionPeriod === undefined)) {
+    throw usageError('--retention-mode and --retention-period go together');
+  }
   return {
     ...(hash === undefined ? {} : { hash }),
     ...(encryption === undefined ? {} : { encryption }),
     ...(splitter === undefined ? {} : { splitter }),
     ...(ecc === undefined ? {} : { ecc }),
     ...(eccOverheadPercent === undefined ? {} : { eccOverheadPercent }),
+    ...(retentionMode === undefined || retentionPeriod === undefined
+      ? {}
+      : { retention: { mode: retentionMode.toUpperCase(), periodNs: retentionPeriod } }),
     ...(formatVersion === undefined ? {} : { version: VERSIONS[formatVersion] }),
   };
 }

@@ -10,6 +10,7 @@ const CODES: Readonly<Record<string, StoreFailureCode>> = {
   SignatureDoesNotMatch: 'BLOB_ACCESS_DENIED',
   InvalidAccessKeyId: 'BLOB_ACCESS_DENIED',
   InvalidToken: 'BLOB_ACCESS_DENIED',
+  XAdminUserNotFound: 'BLOB_ACCESS_DENIED', // versitygw's word for an unknown key, with a status of 404
   ExpiredToken: 'BLOB_CREDENTIALS_EXPIRED',
   ExpiredTokenException: 'BLOB_CREDENTIALS_EXPIRED',
   TokenRefreshRequired: 'BLOB_CREDENTIALS_EXPIRED',
@@ -63,6 +64,7 @@ const STATUSES: Readonly<Record<number, StoreFailureCode>> = {
 const AFTER_SUCCESS: Partial<Record<string, StoreFailureCode>> = {
   InvalidAccessKeyId: 'BLOB_CREDENTIALS_EXPIRED',
   InvalidToken: 'BLOB_CREDENTIALS_EXPIRED',
+  XAdminUserNotFound: 'BLOB_CREDENTIALS_EXPIRED',
   CredentialsProviderError: 'BLOB_CREDENTIALS_EXPIRED',
   TokenProviderError: 'BLOB_CREDENTIALS_EXPIRED',
   ENOTFOUND: 'BLOB_STORE_UNAVAILABLE',
@@ -84,10 +86,10 @@ export function translateS3Error(error: unknown, { operation, subject, hasAnswer
   const changed = hasAnswered ? words.map((word) => AFTER_SUCCESS[word]).find((code) => code !== undefined) : undefined;
   const code =
     changed ??
-    // The library calls a connection that is reset a timeout.
-    (name === 'TimeoutError' && systemCode !== undefined ? networkFailure(systemCode) : undefined) ??
+    // The library calls a reset connection a time-out, too: the system's own word comes first.
+    (systemCode === undefined ? undefined : networkFailure(systemCode)) ??
     CODES[name] ??
-    (systemCode === undefined ? undefined : (CODES[systemCode] ?? networkFailure(systemCode))) ??
+    (systemCode === undefined ? undefined : CODES[systemCode]) ??
     (httpStatus === undefined ? undefined : STATUSES[httpStatus]) ??
     'BLOB_STORE_REFUSED';
   const storeCode = GENERIC_NAMES.has(name) ? systemCode : name;

@@ -11,7 +11,7 @@ import { createS3Client, s3Region, type S3Library } from './s3-client.ts';
 import { s3ErrorFacts, translateS3Error } from './s3-errors.ts';
 import type { S3Options } from './s3-options.ts';
 import { parseStorageClasses, STORAGE_CONFIG_NAME, storageClassOf, type StorageClasses } from './s3-storage-classes.ts';
-import type { BlobId, BlobMetadata, BlobStorage, ByteRange, ObjectLock, Retention } from './storage.ts';
+import type { BlobId, BlobMetadata, BlobStorage, ByteRange, Retention } from './storage.ts';
 
 export interface S3StorageDeps {
   readonly clock: Pick<Clock, 'nowMs'>;
@@ -44,7 +44,6 @@ interface Subject {
 
 class S3Storage implements BlobStorage {
   readonly displayName: string;
-  readonly objectLock: ObjectLock;
   readonly #library: S3Library;
   readonly #options: S3Options & { readonly readOnly?: boolean };
   readonly #region: string;
@@ -69,12 +68,6 @@ class S3Storage implements BlobStorage {
     this.#clock = deps.clock;
     this.#client = createS3Client(library, options, region);
     this.displayName = `s3://${bucket}/${prefix}${endpoint === undefined ? '' : ` at ${endpoint}`}`;
-    this.objectLock = {
-      applyToPuts: (retention) => {
-        this.#retention = retention;
-      },
-      extend: (id, retention, signal) => this.#extendRetention(id, retention, signal),
-    };
   }
 
   async getBlob(id: BlobId, range: ByteRange | undefined, signal: AbortSignal): Promise<Uint8Array> {
@@ -163,6 +156,10 @@ class S3Storage implements BlobStorage {
       },
       signal,
     );
+  }
+
+  retainPuts(retention: Retention): void {
+    this.#retention = retention;
   }
 
   async freeBytes(signal: AbortSignal): Promise<undefined> {
@@ -284,7 +281,7 @@ class S3Storage implements BlobStorage {
     return bytes === undefined ? [] : parseStorageClasses(bytes);
   }
 
-  async #extendRetention(id: BlobId, retention: Retention, signal: AbortSignal): Promise<void> {
+  async extendRetention(id: BlobId, retention: Retention, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     assertBlobId(id);
     this.#refuseReadOnly(`extend the retention of blob ${id}`);

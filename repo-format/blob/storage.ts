@@ -53,11 +53,10 @@ export interface BlobStorage {
    * Present where the store can lock blobs against deletion: locks one, in the store's own `mode` (`GOVERNANCE`,
    * `COMPLIANCE`), for `periodMs` from now. Never shortens a lock.
    */
-  extendRetention?(
-    id: BlobId,
-    retention: { readonly mode: string; readonly periodMs: number },
-    signal: AbortSignal,
-  ): Promise<void>;
+  extendRetention?(id: BlobId, retention: Retention, signal: AbortSignal): Promise<void>;
+
+  /** Present there too: from now on every put of a blob that the format wants kept (`isRetainedBlob`) is locked likewise. */
+  retainPuts?(retention: Retention): void;
 
   /**
    * Present where blobs may come from a copy on this machine: forgets the copy of one that turned out to be damaged. True
@@ -68,9 +67,6 @@ export interface BlobStorage {
   /** Present when blobs are plain files on this machine: worker threads then read and stage packs without copies. */
   readonly localFiles?: LocalBlobFiles;
 
-  /** Present where the store can keep blobs from being deleted for a time. */
-  readonly objectLock?: ObjectLock;
-
   close(): Promise<void>;
 }
 
@@ -79,13 +75,6 @@ export interface Retention {
   /** `GOVERNANCE`, `COMPLIANCE` or a store's own word. */
   readonly mode: string;
   readonly periodMs: number;
-}
-
-export interface ObjectLock {
-  /** From now on every put of a blob that the format wants kept (`isRetainedBlob`) is kept for the period. */
-  applyToPuts(retention: Retention): void;
-  /** Keeps an existing blob for the period from now. A shorter time than it is kept for already changes nothing. */
-  extend(id: BlobId, retention: Retention, signal: AbortSignal): Promise<void>;
 }
 
 /** Direct access to the files of a local store. Paths are absolute. */

@@ -7,7 +7,8 @@ import { DEFAULT_KEY_ALGORITHM, deriveFormatKey, KEY_BYTES } from '../crypto/key
 import { DEFAULT_ECC_ALGORITHM } from '../ecc/error-correction.ts';
 import { DEFAULT_HASH } from '../hash/keyed-hash.ts';
 import { DEFAULT_SPLITTER, SPLITTERS } from '../splitter/splitter.ts';
-import { encodeBlobConfig, NO_RETENTION } from './blob-config.ts';
+import { applyRetention, requireRetention } from './apply-retention.ts';
+import { type BlobConfig, encodeBlobConfig, NO_RETENTION } from './blob-config.ts';
 import { DEFAULT_EPOCH_PARAMETERS, NO_EPOCH_PARAMETERS } from './epoch-parameters.ts';
 import { BLOB_CONFIG_ID, encodeFormatBlob, FORMAT_BLOB_ID, sealFormatPart } from './format-blob.ts';
 import { formatInvalid } from './json-members.ts';
@@ -34,6 +35,8 @@ export interface CreateFormatOptions {
   readonly eccOverheadPercent?: number;
   readonly maxPackSizeBytes?: number;
   readonly keyAlgo?: string;
+  /** Object lock, where the bucket has it: `GOVERNANCE` or `COMPLIANCE`, for a day at least. */
+  readonly retention?: { readonly mode: string; readonly periodNs: bigint };
   /** Written beside the tool's name, for people who look. */
   readonly buildVersion?: string;
 }
@@ -52,7 +55,11 @@ export async function createFormat(
   const plaintext = encodeRepositoryConfig(newConfig(options, deps));
   // Read back before anything is stored: what would not open is refused here, by the very rules of opening.
   const config = parseRepositoryConfig(plaintext);
+  const blobConfig = blobConfigOf(options);
+  const plainBlobConfig = encodeBlobConfig(blobConfig);
+  requireRetention(storage, blobConfig);
   await requireEmpty(storage, signal);
+  applyRetention(storage, blobConfig);
 
   const uniqueId = deps.random.bytes(UNIQUE_ID_BYTES);
   const keyAlgo = options.keyAlgo ?? DEFAULT_KEY_ALGORITHM;
@@ -63,10 +70,15 @@ export async function createFormat(
     sealedConfig: sealFormatPart(plaintext, formatKey, uniqueId, deps.random),
     raw: { tool: 'windlass', buildVersion: options.buildVersion ?? '', buildInfo: '' },
   });
-  const blobConfigBytes = sealFormatPart(encodeBlobConfig(NO_RETENTION), formatKey, uniqueId, deps.random);
+  const blobConfigBytes = sealFormatPart(plainBlobConfig, formatKey, uniqueId, deps.random);
   await storage.putBlob(BLOB_CONFIG_ID, blobConfigBytes, signal);
   await storage.putBlob(FORMAT_BLOB_ID, formatBlobBytes, signal);
-  return { uniqueId, config, blobConfig: NO_RETENTION, formatKey, formatBlobBytes };
+  return { uniqueId, config, blobConfig, formatKey, formatBlobBytes };
+}
+
+function blobConfigOf({ retention }: CreateFormatOptions): BlobConfig {
+  if (retention === undefined) return NO_RETENTION;
+  return { ...NO_RETENTION, retentionMode: retention.mode, retentionPeriodNs: retention.periodNs };
 }
 
 function newConfig(options: CreateFormatOptions, deps: FormatDeps): RepositoryConfig {

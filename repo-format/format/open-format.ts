@@ -7,6 +7,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
 import type { BlobId, BlobStorage } from '../blob/storage.ts';
 import { deriveFormatKey, hkdfSha256 } from '../crypto/key-derivation.ts';
+import { applyRetention } from './apply-retention.ts';
 import type { DeriveFormatKey } from '../crypto/key-derivation.ts';
 import { directOpenSsl } from '../crypto/openssl.ts';
 import { NO_RETENTION, parseBlobConfig } from './blob-config.ts';
@@ -68,6 +69,7 @@ export async function openFormat(
   signal.throwIfAborted();
   const format = await openStoredOrNoted(storage, stored, formatKey, signal);
   requireAdmission(format.config, deps);
+  applyRetention(storage, format.blobConfig);
   return format;
 }
 
@@ -120,6 +122,7 @@ export async function refreshFormat(
   }
   const fresh = openStored(stored, open.formatKey);
   requireAdmission(fresh.config, deps);
+  applyRetention(storage, fresh.blobConfig);
   const { hash, encryption, splitter, secret, masterKey, ecc, eccOverheadPercent, enablePasswordChange } = open.config;
   const immutable = { hash, encryption, splitter, secret, masterKey, ecc, eccOverheadPercent, enablePasswordChange };
   const config = { ...fresh.config, ...immutable };

@@ -6,7 +6,7 @@ import * as library from '@aws-sdk/client-s3';
 import type { S3Options } from '../../repo-format/blob/s3-options.ts';
 import { buildGoProgram } from './go-program.ts';
 import { removeTree } from './scratch.ts';
-import { answersHttp, freePort, startServer } from './server-process.ts';
+import { answersHttp, freePort, listens, startServer } from './server-process.ts';
 
 export const S3_PROGRAM = { name: 'versitygw', packagePath: 'github.com/versity/versitygw/cmd/versitygw' };
 
@@ -51,7 +51,7 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
   const server = await startServer(
     [program.path, '--port', `127.0.0.1:${port}`, '--quiet', ...flags, 'posix', '--versioning-dir', versions, folder],
     { ROOT_ACCESS_KEY: KEYS.accessKeyId, ROOT_SECRET_KEY: KEYS.secretAccessKey, VGW_REGION: 'us-east-1' },
-    () => answersHttp(`http://127.0.0.1:${port}/`),
+    () => (tls === undefined ? answersHttp(endpoint) : listens(port)),
   );
   const client = testClient(endpoint);
   return {

@@ -1,7 +1,7 @@
 // A server that a test starts on a free port of this machine, waits for, and ends by its process.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 
 export interface ServerProcess {
@@ -75,5 +75,18 @@ export async function answersHttp(url: string): Promise<boolean> {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** True once something listens on the port. */
+export async function listens(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
   }
 }

@@ -3,6 +3,7 @@
 import type { Clock } from '../../../base/clock.ts';
 import { isAbortError } from '../../../base/errors.ts';
 import type { BlobMetadata, BlobStorage } from '../storage.ts';
+import { retentionMembers } from './retention-members.ts';
 
 export interface VerbStats {
   requests: number;
@@ -116,6 +117,7 @@ export function countingStorage(
     listBlobs: list,
     deleteBlob: (id, signal) => counted('delete', () => inner.deleteBlob(id, signal)),
     freeBytes: (signal) => inner.freeBytes(signal),
+    ...retentionMembers(inner, (_id, request) => counted('put', request)),
     ...(localFiles === undefined ? {} : { localFiles }),
     close: () => inner.close(),
   };

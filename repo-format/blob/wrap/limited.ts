@@ -2,6 +2,7 @@
 // upload nor a long list keeps the others waiting.
 import { Semaphore } from '../../../base/semaphore.ts';
 import type { BlobMetadata, BlobStorage } from '../storage.ts';
+import { retentionMembers } from './retention-members.ts';
 
 export interface RequestLimits {
   readonly reads: number;
@@ -42,6 +43,7 @@ export function limitedStorage(inner: BlobStorage, limits: RequestLimits): BlobS
     listBlobs: list,
     deleteBlob: (id, signal) => writes.run(() => inner.deleteBlob(id, signal), signal),
     freeBytes: (signal) => reads.run(() => inner.freeBytes(signal), signal),
+    ...retentionMembers(inner, (_id, request, signal) => writes.run(request, signal)),
     ...(localFiles === undefined ? {} : { localFiles }),
     close: () => inner.close(),
   };

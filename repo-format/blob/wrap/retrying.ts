@@ -12,6 +12,7 @@ import { isAbortError, WindlassError } from '../../../base/errors.ts';
 import type { RandomSource } from '../../../base/random.ts';
 import type { BlobMetadata, BlobStorage } from '../storage.ts';
 import { ListResumption } from './list-resumption.ts';
+import { retentionMembers } from './retention-members.ts';
 
 export interface RetryOptions {
   /** Attempts of an operation, the first included. */
@@ -112,6 +113,7 @@ export function retryingStorage(inner: BlobStorage, options: RetryOptions, deps:
     putBlob: (id, bytes, signal) => operation('putBlob', id).run(() => inner.putBlob(id, bytes, signal), signal),
     listBlobs: list,
     deleteBlob: (id, signal) => operation('deleteBlob', id).run(() => inner.deleteBlob(id, signal), signal),
+    ...retentionMembers(inner, (id, request, signal) => operation('extendRetention', id).run(request, signal)),
     freeBytes: (signal) => operation('freeBytes', '').run(() => inner.freeBytes(signal), signal),
     close: () => inner.close(),
   };

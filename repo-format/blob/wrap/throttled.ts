@@ -6,6 +6,7 @@
 import type { Clock } from '../../../base/clock.ts';
 import type { BlobStorage } from '../storage.ts';
 import { type BandwidthSchedule, localMinuteOfDay, ratesAt, TokenBucket } from './bandwidth.ts';
+import { retentionMembers } from './retention-members.ts';
 
 export interface ThrottleDeps {
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs' | 'sleep'>;
@@ -39,6 +40,7 @@ export function throttledStorage(inner: BlobStorage, schedule: BandwidthSchedule
     },
     listBlobs: (prefix, signal) => inner.listBlobs(prefix, signal),
     deleteBlob: (id, signal) => inner.deleteBlob(id, signal),
+    ...retentionMembers(inner),
     freeBytes: (signal) => inner.freeBytes(signal),
     close: () => inner.close(),
   };
