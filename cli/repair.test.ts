@@ -128,6 +128,9 @@ test('lost contents: healed from a tree, the rest dropped when told so, snapshot
   assert.equal(plan.dropped, 1);
   await damaged.windlass.ok('snapshot', 'verify', first);
   assert.equal((await damaged.repair()).code, 0, 'nothing is left to do');
+  // A backup must not take over what was dropped, whatever it remembers of the tree.
+  await damaged.windlass.ok('snapshot', 'create', original.trees[1] ?? '');
+  await damaged.windlass.ok('snapshot', 'verify');
 });
 
 test('lost manifests: dropped, then backups work again', async (t) => {

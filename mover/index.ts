@@ -29,3 +29,4 @@ export {
 } from './verify/verify.ts';
 export type { UnindexedReport } from './verify/unindexed.ts';
 export { type RepairOptions, type RepairReport, repairRepository } from './repair/repair.ts';
+export { type CopyReport, copySnapshots } from './copy/copy.ts';

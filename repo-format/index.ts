@@ -30,6 +30,7 @@ export { dropLost, rebuildIndex, type RebuiltIndex } from './repair/rebuild-inde
 export { isManifestRow, type UnindexedPack, unindexedPacks } from './repair/unindexed-packs.ts';
 export { Repository, type RepositoryDeps, type RepositoryOptions } from './repository.ts';
 export { compressorForFile, metadataCompressor } from './snapshot/compression-choice.ts';
+export { copySnapshotManifest, rewriteDirectory } from './snapshot/copied-documents.ts';
 export { createEntry, type DirectoryEntry, encodeEntry, type EntryFields } from './snapshot/directory-entry.ts';
 export {
   compareNames,

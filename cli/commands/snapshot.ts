@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { collect, collectTag, parseCount, parsePercent, parseThreads } from '../option-values.ts';
 import { SOURCE_HELP, withExamples, type Runner } from '../command-runner.ts';
+import type { CopyOptions } from '../snapshot/copy.ts';
 import type { CreateOptions } from '../snapshot/create.ts';
 import type { ExpireOptions } from '../snapshot/expire.ts';
 import type { ListOptions } from '../snapshot/list.ts';
@@ -16,6 +17,7 @@ export function defineSnapshotCommands(program: Command, run: Runner): void {
   defineExpire(group, run);
   definePins(group, run);
   defineVerifyAndDiff(group, run);
+  defineCopy(group, run);
   defineRestoreCommand(group, run);
 }
 
@@ -168,5 +170,26 @@ function defineVerifyAndDiff(group: Command, run: Runner): void {
         );
       }),
     ['windlass snapshot diff 3a58170b 1fcd165f', 'windlass snapshot diff 3a58170b/etc latest/etc --source /'],
+  );
+}
+
+function defineCopy(group: Command, run: Runner): void {
+  withExamples(
+    group
+      .command('copy')
+      .description('copy snapshots to another repository, which may have another password and other settings')
+      .argument('[id...]', 'snapshot IDs, unique beginnings, or latest')
+      .requiredOption('--to <url>', 'the repository to copy to; it must exist')
+      .option('--to-password-file <file>', 'read its password from a file (else WINDLASS_TO_PASSWORD, else a prompt)')
+      .option('--all', 'all complete snapshots that it does not have yet')
+      .option('--source <source>', 'with --all only those of this source; else where latest is looked up')
+      .option('--verify-percent <n>', 'share of the copied files that is read back and checked', parsePercent, 100)
+      .action(async (ids: readonly string[], options: CopyOptions, command: Command) => {
+        await run(command, async (context) => (await import('../snapshot/copy.ts')).copyCommand(context, ids, options));
+      }),
+    [
+      'windlass snapshot copy --all --to /mnt/second/repo --to-password-file /run/secrets/second',
+      'windlass snapshot copy latest --source /home --to s3://bucket/copies/',
+    ],
   );
 }

@@ -3,8 +3,8 @@ import type { Logger } from '../../base/logger.ts';
 import type { Repository } from '../../repo-format/index.ts';
 
 /**
- * Makes contents of packs that are gone count as not stored, so that the backup stores them again; true when there are
- * any, after a warning. `isSkipped` looks at nothing.
+ * Makes contents of packs that are gone count as not stored, so that the backup stores them again; true when earlier
+ * snapshots may need something that is lost. Warns of what was not known yet. `isSkipped` looks at nothing.
  */
 export async function forgetLostPacks(
   repository: Repository,
@@ -12,12 +12,12 @@ export async function forgetLostPacks(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (isSkipped) return false;
-  const { packs, contents, manifests } = await repository.contents.hideLostContents(signal);
-  if (packs === 0) return false;
+  const { packs, contents, manifests, wereDropped } = await repository.contents.hideLostContents(signal);
+  if (packs === 0) return wereDropped;
   logger.warn('packs are missing from the repository; what the source still has of them is stored again', {
     packs,
     contents,
     ...(manifests === 0 ? {} : { lostManifests: manifests }),
   });
-  return contents > 0;
+  return contents > 0 || wereDropped;
 }

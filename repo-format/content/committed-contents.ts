@@ -12,14 +12,7 @@ import type { IndexSet, LoadedIndex } from '../index/index-set.ts';
 import { parseIndex } from '../index/parse-index.ts';
 import { openContent } from './content-codec.ts';
 import { contentLost, contentNotFound } from './content-errors.ts';
-import {
-  findDamagedPacks,
-  hideContents,
-  type LostContents,
-  lostEntries,
-  NOTHING_LOST,
-  type PackLengths,
-} from './lost-contents.ts';
+import { findDamagedPacks, hideContents, type LostContents, lostEntries, type PackLengths } from './lost-contents.ts';
 
 /** Kopia's own limit on the age of an index that is read from or deduplicated against. */
 export const INDEX_REFRESH_MS = 15 * 60 * 1000;
@@ -111,7 +104,8 @@ export class CommittedContents {
    */
   async hideLost(lengthsOf: PackLengths, signal: AbortSignal): Promise<LostContents> {
     const first = await findDamagedPacks(this.indexSet, lengthsOf, signal);
-    if (hideContents(this.indexSet, first).lost.packs === 0) return NOTHING_LOST;
+    const seen = hideContents(this.indexSet, first).lost;
+    if (seen.packs === 0) return seen;
     // Maintenance may have moved contents and deleted their old packs since the indexes were loaded.
     await this.refresh(signal);
     const damaged = await findDamagedPacks(this.indexSet, lengthsOf, signal);
@@ -126,7 +120,12 @@ export class CommittedContents {
 
   /** Live contents that are gone with their packs, or beyond the ends of them; manifests are among them. */
   async findLost(lengthsOf: PackLengths, signal: AbortSignal): Promise<IndexEntry[]> {
-    const damaged = await findDamagedPacks(this.indexSet, lengthsOf, signal);
+    let damaged = await findDamagedPacks(this.indexSet, lengthsOf, signal);
+    if (damaged.size > 0) {
+      // As for hiding: maintenance may have been here since the indexes were loaded.
+      await this.refresh(signal);
+      damaged = await findDamagedPacks(this.indexSet, lengthsOf, signal);
+    }
     return [...new Map(Array.from(lostEntries(this.indexSet, damaged), (entry) => [entry.id, entry])).values()];
   }
 

@@ -77,7 +77,11 @@ for (const version of [1, 2] as const) {
     const gone = entry(DIRECTORY, 'q1', { deleted: true });
     const set = indexSet(version, [entry(FILE, 'p1'), gone, entry(OTHER, 'p1')], [moved]);
     const { lost: found, tombstones } = hideContents(set, lost('p1', 'q1'));
-    assert.deepEqual(found, { packs: 1, contents: 1, manifests: 0 }, 'what was moved or deleted is not lost');
+    assert.deepEqual(
+      found,
+      { packs: 1, contents: 1, manifests: 0, wereDropped: true },
+      'what was moved or deleted is not lost',
+    );
     const hidden = set.with(tombstones);
     assert.equal(hidden.state(contentKey(FILE)), LIVE);
     assert.equal(hidden.state(contentKey(OTHER)), DELETED);
@@ -104,12 +108,15 @@ test('a content stored again wins over its tombstone, even in the next second', 
 test('manifests are counted and stay as they are: no backup can store them again', () => {
   const set = indexSet(2, [entry(MANIFEST, 'q1'), entry(DIRECTORY, 'q1')]);
   const { lost: found, tombstones } = hideContents(set, lost('q1'));
-  assert.deepEqual(found, { packs: 1, contents: 1, manifests: 1 });
+  assert.deepEqual(found, { packs: 1, contents: 1, manifests: 1, wereDropped: false });
   assert.equal(set.with(tombstones).state(contentKey(MANIFEST)), LIVE);
 });
 
 test('nothing missing, nothing hidden', async () => {
   assert.equal((await findDamagedPacks(indexSet(2), packsOf({}), signal)).size, 0);
   const set = indexSet(2, [entry(FILE, 'p1')]);
-  assert.deepEqual(hideContents(set, new Map()), { lost: { packs: 0, contents: 0, manifests: 0 }, tombstones: [] });
+  assert.deepEqual(hideContents(set, new Map()), {
+    lost: { packs: 0, contents: 0, manifests: 0, wereDropped: false },
+    tombstones: [],
+  });
 });

@@ -9,7 +9,7 @@ import { translateFileError } from '../blob/blob-errors.ts';
 import type { BlobId, BlobStorage } from '../blob/storage.ts';
 import type { IndexEntry } from '../index/entry.ts';
 import { IndexBuilder } from '../index/index-builder.ts';
-import { type IndexSet, LIVE, type LoadedIndex } from '../index/index-set.ts';
+import { DELETED, type IndexSet, LIVE, type LoadedIndex } from '../index/index-set.ts';
 import { parseIndex } from '../index/parse-index.ts';
 import type { ParsedIndex } from '../index/parsed-index.ts';
 
@@ -30,9 +30,12 @@ export interface LostContents {
   readonly contents: number;
   /** Of snapshots and policies: no backup can bring these back. */
   readonly manifests: number;
+  /**
+   * Contents were lost earlier and taken off the index (`dropLost`), which has not been forgotten: snapshots may still
+   * refer to them. Maintenance deletes no pack of which the index shows a row, be it a deleted one.
+   */
+  readonly wereDropped: boolean;
 }
-
-export const NOTHING_LOST: LostContents = { packs: 0, contents: 0, manifests: 0 };
 
 const PACK_PREFIXES = ['p', 'q'];
 const MANIFEST_PREFIX = 'm';
@@ -114,7 +117,8 @@ export function hideContents(
     .build({ version: 2 })
     .map((bytes, shard) => ({ blobId: `lost${shard}` as BlobId, parsed: parseIndex(bytes) }));
   const contents = tombstones.reduce((sum, { parsed }) => sum + parsed.entryCount, 0);
-  return { lost: { packs: packs.size, contents, manifests: manifests.size }, tombstones };
+  const lost = { packs: packs.size, contents, manifests: manifests.size, wereDropped: wereDropped(indexSet, damaged) };
+  return { lost, tombstones };
 }
 
 /** Live contents, manifests among them, beyond the bytes that are there; one may come more than once. */
@@ -128,6 +132,19 @@ export function* lostEntries(indexSet: IndexSet, damaged: ReadonlyMap<BlobId, nu
       if (winner !== undefined && isBeyond(winner, damaged)) yield winner;
     }
   }
+}
+
+function wereDropped(indexSet: IndexSet, damaged: ReadonlyMap<BlobId, number>): boolean {
+  for (const { parsed } of indexSet.indexes) {
+    if (damaged.size === 0 || !namesAny(parsed, damaged)) continue;
+    for (let number = 0; number < parsed.entryCount; number++) {
+      if (!parsed.isDeletedAt(number) || !damaged.has(parsed.packIdAt(number))) continue;
+      const key = parsed.keyAt(number);
+      const winner = indexSet.state(key) === DELETED ? indexSet.find(key) : undefined;
+      if (winner !== undefined && isBeyond(winner, damaged)) return true;
+    }
+  }
+  return false;
 }
 
 function isManifest({ id }: IndexEntry): boolean {
