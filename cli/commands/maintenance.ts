@@ -64,6 +64,7 @@ function defineSet(group: Command, run: Runner): void {
       .option('--max-retained-log-size <size>', 'bytes of logs to keep', parseSizeBytes)
       .option('--extend-object-locks <boolean>', 'renew object locks in full cycles', parseBoolean)
       .option('--list-parallelism <n>', 'lists of packs at a time', parsePositive)
+      .option('--force', 'also in a repository of Velero')
       .action(async (options: SetOptions, command: Command) => {
         await run(command, async (context) => (await import('../maintenance/set.ts')).setCommand(context, options));
       }),

@@ -2,13 +2,13 @@
 import { runMaintenance, type MaintenanceReport } from '../../repo-format/maintenance/enter.ts';
 import type { TaskResult } from '../../repo-format/maintenance/cycle.ts';
 import type { SafetyLevel } from '../../repo-format/maintenance/safety-parameters.ts';
-import { cliError, usageError } from '../cli-errors.ts';
+import { usageError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { stateDirectory, withRepository } from '../session.ts';
 import { formatCount, formatDuration } from '../terminal/format.ts';
 import { createStatusLine } from '../terminal/status-line.ts';
-import { isVeleroRepository } from '../velero-location/velero-repository.ts';
+import { requireNotVelero } from './not-velero.ts';
 import { lockMaintenance } from './local-lock.ts';
 
 export interface RunOptions {
@@ -24,13 +24,7 @@ export async function runCommand(context: CliContext, options: RunOptions): Prom
   const { dryRun = false, force = false } = options;
   return withRepository(context, { readOnly: dryRun }, async (repository) => {
     const { clock, random, logger, signal, identity } = context;
-    if (!force && !dryRun && (await isVeleroRepository(repository.storage, signal))) {
-      throw cliError(
-        'MAINTENANCE_BY_VELERO',
-        'Velero made this repository and maintains it by its own jobs; --force runs maintenance all the same',
-        { storage: repository.storage.displayName },
-      );
-    }
+    if (!force && !dryRun) await requireNotVelero(repository.storage, signal);
     const folder = stateDirectory(context, repository);
     const enabled = context.options.json !== true && context.options.quiet !== true;
     const status = createStatusLine(context.stderr, clock, enabled);

@@ -14,6 +14,7 @@ import { usageError } from '../cli-errors.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { withRepository } from '../session.ts';
+import { requireNotVelero } from './not-velero.ts';
 
 export interface SetOptions {
   readonly owner?: string;
@@ -28,14 +29,17 @@ export interface SetOptions {
   readonly maxRetainedLogSize?: number;
   readonly extendObjectLocks?: boolean;
   readonly listParallelism?: number;
+  readonly force?: boolean;
 }
 
 const DAY_NS = 24n * 3600n * 1_000_000_000n;
 
 export async function setCommand(context: CliContext, options: SetOptions): Promise<ExitCode> {
-  if (Object.keys(options).length === 0) throw usageError('nothing to set; see windlass help maintenance set');
+  const { force = false, ...settings } = options;
+  if (Object.keys(settings).length === 0) throw usageError('nothing to set; see windlass help maintenance set');
   const { identity, signal } = context;
   return withRepository(context, { readOnly: false }, async (repository) => {
+    if (!force) await requireNotVelero(repository.storage, signal);
     const before = await loadParameters(repository.manifests, signal);
     const self = clientName({ username: identity.userName, hostname: identity.host });
     const after = changed(before, options, self);
