@@ -246,8 +246,9 @@ export class Repository {
   wantSoon(id: ObjectId): void {
     if (this.#local === undefined || indexObjectId(id) !== undefined) return;
     const entry = this.contents.find(objectIdParts(id).contentId);
+    if (entry === undefined || this.#local.folder.has(entry.packId)) return;
     // Whoever reads it is told what is wrong.
-    if (entry !== undefined) this.#local.folder.ensure(entry.packId, NEVER).catch(() => undefined);
+    this.#local.folder.ensure(entry.packId, NEVER).catch(() => undefined);
   }
 
   /** All bytes of a small object: a directory, a symlink's target. */

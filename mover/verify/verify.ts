@@ -286,7 +286,10 @@ class Verification {
       const childPath = path === '' ? entry.name : `${path}/${entry.name}`;
       if (entry.type !== 'd') await this.#verifyEntry(entry, childPath);
       else if (entry.objectId === '') this.#fail(childPath, 'DIRECTORY_CORRUPT', 'the directory has no object');
-      else pending.push({ objectId: entry.objectId, path: childPath });
+      else {
+        this.#repository.wantSoon(entry.objectId);
+        pending.push({ objectId: entry.objectId, path: childPath });
+      }
     }
   }
 

@@ -76,6 +76,11 @@ export class PackFolder {
     return blobPath(this.layout, id);
   }
 
+  /** True when the whole pack is there. */
+  has(id: BlobId): boolean {
+    return this.#present.has(id);
+  }
+
   /**
    * Resolves when the whole pack is there. Callers who want it at once share one fetch; one that gives up stops no other.
    * Urgent ones stand still: they have looked, and it was not there, or not any more.
