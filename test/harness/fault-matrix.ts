@@ -42,6 +42,7 @@ export const FAULTS = {
     outcome: 'BLOB_TIMEOUT',
     remark: 'ten seconds each',
   },
+  slow: { fault: 'seconds until each answer, 150 requests at a time', outcome: 'ok' },
   stallDown: { fault: 'a body that is read stalls once', outcome: 'ok', remark: 'ended after a minute without a byte' },
   stallUp: { fault: 'a body that is written stalls once', outcome: 'ok', remark: 'as above' },
   stallHead: { fault: 'no answer comes, once', outcome: 'ok', remark: 'as above' },

@@ -289,6 +289,18 @@ function stallRows(row: Row): void {
     await trial.fails(() => trial.put('p1', 100_000));
   });
   const limits = { idleTimeoutMs: 1500 };
+  row('slow', async (trial) => {
+    await trial.put('p0', 10);
+    const adapter = await trial.store.open(trial.bucket, PREFIX, { connectTimeoutMs: 1500 });
+    trial.test.after(() => adapter.close());
+    trial.store.proxy.latencyMs = 2000;
+    try {
+      // None of them may take the waiting for the others for a store that does not answer.
+      await Promise.all(Array.from({ length: 150 }, () => adapter.getMetadata('p0' as BlobId, signal)));
+    } finally {
+      trial.store.proxy.latencyMs = 0;
+    }
+  });
   row('stallDown', async (trial) => {
     await trial.put('p0', 2 * MIB);
     await trial.reopen(limits);
