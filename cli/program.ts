@@ -11,6 +11,7 @@ import { defineCompletionCommand } from './commands/completion.ts';
 import { defineDebugCommands } from './commands/debug.ts';
 import { defineMaintenanceCommands } from './commands/maintenance.ts';
 import { definePolicyCommands } from './commands/policy.ts';
+import { defineRecoveryKitCommand } from './commands/recovery-kit.ts';
 import { defineRepositoryCommands } from './commands/repository.ts';
 import { defineSnapshotCommands } from './commands/snapshot.ts';
 
@@ -93,6 +94,7 @@ export function createProgram(version: string, run: (options: GlobalOptions, wor
   definePolicyCommands(program, runner);
   defineMaintenanceCommands(program, runner);
   defineCacheCommands(program, runner);
+  defineRecoveryKitCommand(program, runner);
   defineDebugCommands(program, runner);
   defineCompletionCommand(program, runner);
   defineHelpCommand(program);

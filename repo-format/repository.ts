@@ -35,6 +35,8 @@ import { type PackPort, servePacks } from './worker/pack-requests.ts';
 export interface RepositoryOptions {
   readonly storage: BlobStorage;
   readonly password: string;
+  /** False where no files can be made, as on a page in a browser: contents are then read one by one, and no lanes run. */
+  readonly localCopies?: boolean;
   readonly readOnly?: boolean;
   /** Named in session markers, as `user@host`. */
   readonly username?: string;
@@ -94,7 +96,6 @@ const UNKNOWN_PROCESSES = { self: 'unknown', isGone: () => false };
 
 /** Past 8 requests at a time a link of 1 Gbit/s is full even at 100 ms, and memory grows: each holds a pack. */
 const FETCH_REQUESTS = 8;
-const PUT_REQUESTS = 4;
 const DEFAULT_CACHE_BYTES = 5 * 2 ** 30;
 /** Of the cache, for index blobs; metadata packs have the rest. */
 const INDEX_SHARE = 0.25;
@@ -110,8 +111,6 @@ interface LocalPacks {
   readonly work: WorkFolder;
   readonly folder: PackFolder;
   readonly gate: FetchGate;
-  readonly putGate: FetchGate;
-  readonly putBytes: number;
   readonly fetchBytes: number;
   readonly partBytes: number;
 }
@@ -180,7 +179,7 @@ export class Repository {
     const storage = cachedStorage(format, options, deps);
     const cipherSpec = cipherSpecOf(format.config);
     const cipher: ContentCipher = createContentCipher(cipherSpec);
-    const local = storage.localFiles === undefined ? localPacks(format, { ...options, storage }, deps) : undefined;
+    const local = isRemote(options, storage) ? localPacks(format, { ...options, storage }, deps) : undefined;
     const contents = await ContentManager.open(
       {
         spec: writerSpec(format, cipherSpec, options, local),
@@ -198,7 +197,7 @@ export class Repository {
         random: deps.random,
         logger: deps.logger ?? silentLogger,
         processes: deps.processes ?? UNKNOWN_PROCESSES,
-        ...(local === undefined ? {} : { packs: local.folder, putGate: local.putGate }),
+        ...(local === undefined ? {} : { packs: local.folder }),
       },
       signal,
     );
@@ -246,9 +245,8 @@ export class Repository {
   wantSoon(id: ObjectId): void {
     if (this.#local === undefined || indexObjectId(id) !== undefined) return;
     const entry = this.contents.find(objectIdParts(id).contentId);
-    if (entry === undefined || this.#local.folder.has(entry.packId)) return;
     // Whoever reads it is told what is wrong.
-    this.#local.folder.ensure(entry.packId, NEVER).catch(() => undefined);
+    if (entry !== undefined) this.#local.folder.ensure(entry.packId, NEVER).catch(() => undefined);
   }
 
   /** All bytes of a small object: a directory, a symlink's target. */
@@ -293,11 +291,6 @@ export class Repository {
   /** What may be held in memory of packs that are being fetched. */
   get fetchBytes(): number {
     return this.#local?.fetchBytes ?? 0;
-  }
-
-  /** What may be held in memory of packs that are being put; 0 where they need not be. */
-  get putBytes(): number {
-    return this.#local?.putBytes ?? 0;
   }
 
   /**
@@ -373,6 +366,11 @@ function formatDeps(deps: RepositoryDeps): FormatDeps {
   };
 }
 
+/** Packs get local copies where they are no local files, and files can be made. */
+function isRemote({ localCopies = true }: RepositoryOptions, storage: BlobStorage): boolean {
+  return localCopies && storage.localFiles === undefined;
+}
+
 function localPacks(format: OpenFormat, options: RepositoryOptions, deps: RepositoryDeps): LocalPacks {
   const { storage, localFolder, cacheBytes = DEFAULT_CACHE_BYTES } = options;
   const { random, clock, processes = UNKNOWN_PROCESSES } = deps;
@@ -392,9 +390,7 @@ function localPacks(format: OpenFormat, options: RepositoryOptions, deps: Reposi
     },
     { storage, gate, random, clock },
   );
-  const putBytes = Math.max(packBytes, Math.min(PUT_REQUESTS * packBytes, fetchBytes));
-  const putGate = new FetchGate({ requests: PUT_REQUESTS, bytes: putBytes });
-  return { work, folder, gate, putGate, putBytes, fetchBytes, partBytes: options.partBytes ?? DEFAULT_PART_BYTES };
+  return { work, folder, gate, fetchBytes, partBytes: options.partBytes ?? DEFAULT_PART_BYTES };
 }
 
 /** Half of what a limit leaves for anything but the process itself; at least one pack at a time. */

@@ -4,11 +4,12 @@
 //
 // One CommonJS file an entry: an ECMAScript module makes Node load all of each built-in module it imports from, lazy parts
 // included, and lex what packages export. That cost the command 15 ms of every run and a lane 25 ms (Node 24.21).
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { globSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
+import { bundlePage } from './recovery-kit-page.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const outdir = resolve(root, 'dist');
@@ -16,7 +17,10 @@ const WORKER_URL = /new URL\('(\.{1,2}\/[^']+)\.ts', import\.meta\.url\)/g;
 
 async function workerFiles(): Promise<string[]> {
   const found = new Set<string>();
-  for (const file of globSync('{base,repo-format,mover,cli}/**/*.ts', { cwd: root, exclude: ['**/*.test.ts'] })) {
+  for (const file of globSync('{base,repo-format,mover,cli}/**/*.ts', {
+    cwd: root,
+    exclude: ['**/*.test.ts', '**/browser/**'],
+  })) {
     const path = resolve(root, file);
     for (const [, relative] of (await readFile(path, 'utf8')).matchAll(WORKER_URL))
       found.add(resolve(dirname(path), `${relative}.ts`));
@@ -65,6 +69,7 @@ async function bundle(): Promise<void> {
     metafile: true,
     logLevel: 'warning',
   });
+  await writeFile(resolve(outdir, 'recovery-kit.html'), await bundlePage());
   const sizeBytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
   console.log(`dist/: ${Object.keys(metafile.outputs).length} files, ${Math.round(sizeBytes / 1024)} KiB`);
 }

@@ -23,6 +23,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   // Servers share the machine with what is tested against them: two files at a time would only wait for each other.
   stores: { files: ['test/stores/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
   compat: { files: ['test/compat/**/*.test.ts'], concurrency: 1, timeoutMs: 10 * MINUTE },
+  kit: { files: ['test/kit/**/*.test.ts'], concurrency: 1, timeoutMs: 10 * MINUTE },
   crash: { files: ['test/crash/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
   stress: { files: ['test/stress/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
 };

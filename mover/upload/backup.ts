@@ -34,7 +34,6 @@ import { type BackupProgress, createProgressMemory, LaneProgress, sumProgress } 
 import { raceTick } from './race-tick.ts';
 import { SourceHints } from './source-hints.ts';
 import { type OpenRoot, openRoot, partBytes, rootIgnore } from './source-root.ts';
-import { StagingRoom } from './staging-room.ts';
 import { defaultLanes, TreeUpload } from './tree-upload.ts';
 import { keepWholeTree } from './whole-tree.ts';
 
@@ -171,7 +170,7 @@ class BackupRun {
     this.#policies = policies;
     this.#previous = previous;
     this.#packsAreLost = packsAreLost;
-    this.#lanes = lanesWithin(options.memoryLimitBytes, options.parallel ?? defaultLanes(), repository.putBytes);
+    this.#lanes = lanesWithin(options.memoryLimitBytes, options.parallel ?? defaultLanes());
     this.#progressMemory = createProgressMemory(this.#lanes);
     this.#startNs = deps.clock.nowNs();
     this.#startedMs = deps.clock.monotonicMs();
@@ -277,7 +276,6 @@ class BackupRun {
       const requests = this.#repository.packRequests(this.#fetching.signal);
       return requests === undefined ? reader : { ...reader, requests };
     };
-    const room = this.#repository.putBytes > 0 ? new StagingRoom() : undefined;
     const inits = Array.from({ length: this.#lanes }, (_, laneNumber): LaneInit => ({
       writer: contents.writerSpec,
       reader: readerOfLane(),
@@ -288,7 +286,6 @@ class BackupRun {
       control: this.#control.buffer as SharedArrayBuffer,
       progress: this.#progressMemory,
       laneNumber,
-      staging: room?.shared,
       hints: hints.table?.memory,
       keepHints: hints.isKept,
     }));
@@ -299,7 +296,7 @@ class BackupRun {
       onPack: (pack) => {
         this.#uploadedBytes += pack.length;
         // Not the run's own signal: full packs are kept even when the run is stopped.
-        void contents.acceptPack(pack, this.#storing.signal).then(() => room?.leave());
+        contents.acceptPack(pack, this.#storing.signal);
       },
     });
   }
@@ -513,13 +510,9 @@ class BackupRun {
 const BASE_MEMORY_BYTES = 120 << 20;
 const LANE_MEMORY_BYTES = 40 << 20;
 
-/** @param putBytes of packs that are held while they are put */
-function lanesWithin(memoryLimitBytes: number | undefined, wanted: number, putBytes: number): number {
+function lanesWithin(memoryLimitBytes: number | undefined, wanted: number): number {
   if (memoryLimitBytes === undefined) return wanted;
-  return Math.max(
-    1,
-    Math.min(wanted, Math.floor((memoryLimitBytes - BASE_MEMORY_BYTES - putBytes) / LANE_MEMORY_BYTES)),
-  );
+  return Math.max(1, Math.min(wanted, Math.floor((memoryLimitBytes - BASE_MEMORY_BYTES) / LANE_MEMORY_BYTES)));
 }
 
 function packsLost(): WindlassError {

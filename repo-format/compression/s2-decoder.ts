@@ -64,7 +64,8 @@ function parseBlocks(stream: Uint8Array, maxBytes: number): Block[] {
       blocks.push(block);
     } else if (type === CHUNK_STREAM_IDENTIFIER) {
       const body = stream.subarray(start, end);
-      if (!S2_IDENTIFIER.equals(body) && !SNAPPY_IDENTIFIER.equals(body)) throw corrupt('its identifier is not known');
+      const isKnown = Buffer.compare(S2_IDENTIFIER, body) === 0 || Buffer.compare(SNAPPY_IDENTIFIER, body) === 0;
+      if (!isKnown) throw corrupt('its identifier is not known');
     } else if (type < CHUNK_FIRST_SKIPPABLE) {
       throw corrupt(`chunk type ${type} is not known`);
     }

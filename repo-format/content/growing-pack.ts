@@ -9,7 +9,6 @@ import { hasCode, WindlassError } from '../../base/errors.ts';
 import { toHex } from '../../base/hex.ts';
 import type { RandomSource } from '../../base/random.ts';
 import { translateFileError } from '../blob/blob-errors.ts';
-import { translateLocalError } from '../blob/local-errors.ts';
 import { DirectoryGuard } from '../blob/filesystem-directories.ts';
 import { blobPathParts } from '../blob/filesystem-layout.ts';
 import type { BlobId, LocalLayout } from '../blob/storage.ts';
@@ -56,7 +55,7 @@ export class StagingPlace {
     try {
       return { fd: this.#openIn(packId, stagingPath), stagingPath };
     } catch (cause) {
-      throw translateStagingError(cause, 'stage', packId, stagingPath);
+      throw translateFileError(cause, 'stage', packId, stagingPath);
     }
   }
 
@@ -239,15 +238,9 @@ export class GrowingPack {
         done += writeSync(this.#fd, bytes, offset + done, length - done, this.#written + done);
       }
     } catch (cause) {
-      throw translateStagingError(cause, 'write', this.packId, this.stagingPath);
+      throw translateFileError(cause, 'write', this.packId, this.stagingPath);
     }
   }
-}
-
-/** A pack that does not grow in its store grows under its own name. */
-export function translateStagingError(error: unknown, operation: string, packId: BlobId, path: string): unknown {
-  const isInStore = !path.endsWith(`/${packId}`);
-  return (isInStore ? translateFileError : translateLocalError)(error, operation, packId, path);
 }
 
 function putU32le(out: Uint8Array, at: number, value: number): void {
