@@ -63,7 +63,18 @@ describe('the keys of each provider', () => {
       { region: 'minio', s3Url: 'http://minio.velero.svc:9000', s3ForcePathStyle: 'true', publicUrl: 'https://x:1' },
       { ...S3, region: 'minio', endpoint: 'http://minio.velero.svc:9000', forcePathStyle: true },
     ],
-    ['a final slash', 'aws', { s3Url: 'https://s3.example/' }, { ...S3, endpoint: 'https://s3.example' }],
+    [
+      'a final slash',
+      'aws',
+      { s3Url: 'https://s3.example/' },
+      { ...S3, endpoint: 'https://s3.example', forcePathStyle: true },
+    ],
+    [
+      'no path style, said',
+      'aws',
+      { s3Url: 'https://s3.example', s3ForcePathStyle: 'false' },
+      { ...S3, endpoint: 'https://s3.example' },
+    ],
     ['TLS not verified', 'aws', { insecureSkipTLSVerify: 'T' }, { ...S3, insecureSkipTlsVerify: true }],
     ['profile', 'aws', { profile: 'backup' }, { ...S3, profile: 'backup' }],
     ['a KMS key', 'aws', { kmsKeyId: 'alias/k' }, { ...S3, kmsKeyId: 'alias/k' }],
@@ -83,7 +94,7 @@ describe('the keys of each provider', () => {
       'a full name of another plugin',
       'example.com/r2',
       { s3Url: 'https://id.r2.cloudflarestorage.com', checksumAlgorithm: '' },
-      { ...S3, endpoint: 'https://id.r2.cloudflarestorage.com', checksumAlgorithm: 'none' },
+      { ...S3, endpoint: 'https://id.r2.cloudflarestorage.com', checksumAlgorithm: 'none', forcePathStyle: true },
     ],
     ['an account', 'azure', { storageAccount: 'account1' }, AZURE],
     [

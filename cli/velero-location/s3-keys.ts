@@ -63,7 +63,7 @@ export function s3Store(config: LocationConfig, place: StorePlace, isAws: boolea
   return {
     kind: 's3',
     ...place,
-    forcePathStyle: booleanValue(config, 's3ForcePathStyle'),
+    forcePathStyle: pathStyleOf(config, endpoint),
     insecureSkipTlsVerify: booleanValue(config, 'insecureSkipTLSVerify'),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(region === undefined ? {} : { region }),
@@ -93,6 +93,14 @@ function endpointOf(config: LocationConfig): string | undefined {
     throw invalidValue('s3Url', `${url.protocol}//${url.host}…`, 'only a scheme, a host and a port are expected');
   }
   return url.origin;
+}
+
+/** Where nothing is said, as Kopia does in Velero: only these stores want, or have to have, the bucket in the host's name. */
+const HOST_STYLE = /\.(amazonaws\.com(\.cn)?|aliyuncs\.com|googleapis\.com)(:\d+)?$/;
+
+function pathStyleOf(config: LocationConfig, endpoint: string | undefined): boolean {
+  if (textValue(config, 's3ForcePathStyle') !== undefined) return booleanValue(config, 's3ForcePathStyle');
+  return endpoint !== undefined && !HOST_STYLE.test(endpoint);
 }
 
 const MAX_TAGS = 10;
