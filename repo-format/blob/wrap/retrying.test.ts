@@ -118,9 +118,16 @@ test('no attempt begins after the deadline, and none is waited for that would', 
   faulty.plan({ method: 'getBlob', error: busy(3_600_000) });
   await assert.rejects(storage.getBlob(id, undefined, signal), { code: 'BLOB_STORE_BUSY' });
   assert.deepEqual(clock.sleepsMs, []);
-  faulty.plan({ method: 'getBlob', error: busy(), callback: () => clock.advance(25_000), times: 3 });
+  faulty.plan({ method: 'getBlob', error: busy(), callback: () => clock.advance(25_000), times: 4 });
   await assert.rejects(storage.getBlob(id, undefined, signal), { code: 'BLOB_STORE_BUSY' });
-  assert.equal(clock.sleepsMs.length, 2);
+  assert.equal(clock.sleepsMs.length, 3);
+});
+
+test('an attempt that took longer than the deadline may be followed by another', async (t) => {
+  const { storage, faulty, clock } = await open(t, { deadlineMs: 60_000 });
+  faulty.plan({ method: 'putBlob', error: busy(), callback: () => clock.advance(3_600_000) });
+  await storage.putBlob(id, bytes, signal);
+  assert.equal(faulty.calls.putBlob, 3);
 });
 
 test('the signal ends the waiting', async (t) => {

@@ -21,8 +21,8 @@ export interface RetryOptions {
   readonly firstDelayMs?: number;
   readonly maxDelayMs?: number;
   /**
-   * No attempt begins this long after the operation did. One that is under way is not ended by it: a large blob on a slow
-   * line is no failure, and adapters end what stalls.
+   * No attempt begins this long after the first one failed. One that is under way is not ended by it: a large blob on a slow
+   * line, or one that waits for its turn below a limit, is no failure, and adapters end what stalls.
    */
   readonly deadlineMs?: number;
 }
@@ -55,7 +55,7 @@ const DEFAULTS: Required<RetryOptions> = {
 
 /** What one operation went through so far. */
 interface Trouble {
-  readonly startedMs: number;
+  readonly firstFailureMs: number;
   readonly failures: number;
   readonly hasRefreshed: boolean;
 }
@@ -76,7 +76,7 @@ export function judgeFailure(
   const asked = error.context['retryAfterMs'];
   // Jitter comes on top of what was asked: all who were turned away at once must not come back at once.
   const delayMs = bound * fraction + (typeof asked === 'number' && asked > 0 ? asked : 0);
-  const isTooLate = trouble.nowMs + delayMs - trouble.startedMs > options.deadlineMs;
+  const isTooLate = trouble.nowMs + delayMs - trouble.firstFailureMs > options.deadlineMs;
   return isTooLate ? { next: 'give-up' } : { next: 'wait', delayMs };
 }
 
@@ -156,14 +156,13 @@ interface OperationSpec {
 class Operation {
   readonly #spec: OperationSpec;
   readonly #deps: RetryDeps;
-  readonly #startedMs: number;
   #failures = 0;
+  #firstFailureMs: number | undefined;
   #hasRefreshed = false;
 
   constructor(spec: OperationSpec, deps: RetryDeps) {
     this.#spec = spec;
     this.#deps = deps;
-    this.#startedMs = deps.clock.monotonicMs();
   }
 
   get hasFailed(): boolean {
@@ -187,9 +186,11 @@ class Operation {
     this.#failures++;
     const { clock, random, onRetry } = this.#deps;
     const { limits, name, subject, refresh } = this.#spec;
+    const nowMs = clock.monotonicMs();
+    this.#firstFailureMs ??= nowMs;
     const trouble = {
-      startedMs: this.#startedMs,
-      nowMs: clock.monotonicMs(),
+      firstFailureMs: this.#firstFailureMs,
+      nowMs,
       failures: this.#failures,
       hasRefreshed: this.#hasRefreshed,
     };
