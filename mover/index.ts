@@ -30,3 +30,5 @@ export {
 export type { UnindexedReport } from './verify/unindexed.ts';
 export { type RepairOptions, type RepairReport, repairRepository } from './repair/repair.ts';
 export { type CopyReport, copySnapshots } from './copy/copy.ts';
+export { VerifyLedger } from './verify/ledger.ts';
+export type { SliceReport } from './verify/slice.ts';

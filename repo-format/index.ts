@@ -17,6 +17,7 @@ export type { SessionId } from './content/session.ts';
 export { createKeyedHash, type KeyedHash } from './hash/keyed-hash.ts';
 export type { PartialHash } from './hash/partial-hash.ts';
 export { IndexSet, type IndexSetData } from './index/index-set.ts';
+export { RowsByPack } from './index/rows-by-pack.ts';
 export type { IndexEntry } from './index/entry.ts';
 export { type ManifestId } from './manifest/manifest-entry.ts';
 export { ManifestStore } from './manifest/manifest-store.ts';

@@ -96,6 +96,7 @@ const UNKNOWN_PROCESSES = { self: 'unknown', isGone: () => false };
 
 /** Past 8 requests at a time a link of 1 Gbit/s is full even at 100 ms, and memory grows: each holds a pack. */
 const FETCH_REQUESTS = 8;
+const PUT_REQUESTS = 4;
 const DEFAULT_CACHE_BYTES = 5 * 2 ** 30;
 /** Of the cache, for index blobs; metadata packs have the rest. */
 const INDEX_SHARE = 0.25;
@@ -111,6 +112,8 @@ interface LocalPacks {
   readonly work: WorkFolder;
   readonly folder: PackFolder;
   readonly gate: FetchGate;
+  readonly putGate: FetchGate;
+  readonly putBytes: number;
   readonly fetchBytes: number;
   readonly partBytes: number;
 }
@@ -197,7 +200,7 @@ export class Repository {
         random: deps.random,
         logger: deps.logger ?? silentLogger,
         processes: deps.processes ?? UNKNOWN_PROCESSES,
-        ...(local === undefined ? {} : { packs: local.folder }),
+        ...(local === undefined ? {} : { packs: local.folder, putGate: local.putGate }),
       },
       signal,
     );
@@ -245,8 +248,9 @@ export class Repository {
   wantSoon(id: ObjectId): void {
     if (this.#local === undefined || indexObjectId(id) !== undefined) return;
     const entry = this.contents.find(objectIdParts(id).contentId);
+    if (entry === undefined || this.#local.folder.has(entry.packId)) return;
     // Whoever reads it is told what is wrong.
-    if (entry !== undefined) this.#local.folder.ensure(entry.packId, NEVER).catch(() => undefined);
+    this.#local.folder.ensure(entry.packId, NEVER).catch(() => undefined);
   }
 
   /** All bytes of a small object: a directory, a symlink's target. */
@@ -291,6 +295,11 @@ export class Repository {
   /** What may be held in memory of packs that are being fetched. */
   get fetchBytes(): number {
     return this.#local?.fetchBytes ?? 0;
+  }
+
+  /** What may be held in memory of packs that are being put; 0 where they need not be. */
+  get putBytes(): number {
+    return this.#local?.putBytes ?? 0;
   }
 
   /**
@@ -390,7 +399,9 @@ function localPacks(format: OpenFormat, options: RepositoryOptions, deps: Reposi
     },
     { storage, gate, random, clock },
   );
-  return { work, folder, gate, fetchBytes, partBytes: options.partBytes ?? DEFAULT_PART_BYTES };
+  const putBytes = Math.max(packBytes, Math.min(PUT_REQUESTS * packBytes, fetchBytes));
+  const putGate = new FetchGate({ requests: PUT_REQUESTS, bytes: putBytes });
+  return { work, folder, gate, putGate, putBytes, fetchBytes, partBytes: options.partBytes ?? DEFAULT_PART_BYTES };
 }
 
 /** Half of what a limit leaves for anything but the process itself; at least one pack at a time. */

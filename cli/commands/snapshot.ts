@@ -1,6 +1,15 @@
 // `windlass snapshot …`: make, list, look at, keep, check, compare, restore and forget snapshots.
-import type { Command } from 'commander';
-import { collect, collectTag, parseCount, parsePercent, parseThreads } from '../option-values.ts';
+import { type Command, Option } from 'commander';
+import {
+  collect,
+  collectTag,
+  parseCount,
+  parseDurationNs,
+  parsePercent,
+  parsePositive,
+  parseSizeBytes,
+  parseThreads,
+} from '../option-values.ts';
 import { SOURCE_HELP, withExamples, type Runner } from '../command-runner.ts';
 import type { CopyOptions } from '../snapshot/copy.ts';
 import type { CreateOptions } from '../snapshot/create.ts';
@@ -145,6 +154,12 @@ function defineVerifyAndDiff(group: Command, run: Runner): void {
       .argument('[id...]', 'snapshot IDs, unique beginnings, or latest (default: all)')
       .option('--source <source>', 'only snapshots of this source: user@host:/path or a local path')
       .option('--percent <n>', 'share of the files whose contents are read and checked', parsePercent, 100)
+      .addOption(
+        new Option('--depth <depth>', 'structure (as --percent 0) or everything').choices(['structure', 'everything']),
+      )
+      .option('--max-bytes <size>', 'read packs, longest unverified first, until so much is read', parseSizeBytes)
+      .option('--max-minutes <n>', 'the same, until so much time is over', parsePositive)
+      .option('--older-than <duration>', 'the same, only packs not verified for so long, such as 30d', parseDurationNs)
       .option('--parallel <n>', 'worker threads, at most 64', parseThreads)
       .action(async (ids: readonly string[], options: VerifyOptions, command: Command) => {
         await run(command, async (context) =>
@@ -154,6 +169,7 @@ function defineVerifyAndDiff(group: Command, run: Runner): void {
     [
       'windlass snapshot verify',
       'windlass snapshot verify 3a58170b --percent 10',
+      'windlass snapshot verify --older-than 30d --max-minutes 60',
       'windlass snapshot verify latest --source /home',
     ],
   );

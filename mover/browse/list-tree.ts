@@ -22,6 +22,9 @@ export async function* listTree(
   }
   const open = async (directory: ResolvedEntry): Promise<Level> => {
     const { entries } = await readDirectory(repository, directory, signal);
+    if (options.recursive) {
+      for (const { type, objectId } of entries) if (type === 'd' && objectId !== '') repository.wantSoon(objectId);
+    }
     return { path: directory.path, entries: entries.values() };
   };
   const levels: Level[] = [await open(start)];

@@ -14,6 +14,7 @@ import {
   NewContents,
   ObjectWriter,
   readObjectSync,
+  type StagedPack,
 } from '../../repo-format/index.ts';
 import { close, errnoName, StatRecord } from '../posix/libc.ts';
 import { DirectoryBackup, LaneStopped } from './directory-backup.ts';
@@ -24,6 +25,7 @@ import { FileStore } from './file-store.ts';
 import type { FileJob, FileResult, FromLane, LaneInit, LaneJob, LaneResult, ToLane } from './lane-protocol.ts';
 import { LaneSink } from './lane-sink.ts';
 import { LaneProgress } from './progress.ts';
+import { StagingRoom } from './staging-room.ts';
 import { closeAll, SubtreeBackup } from './subtree-backup.ts';
 import { UnchangedWalk } from './unchanged-walk.ts';
 
@@ -31,6 +33,7 @@ class Lane {
   readonly #init: LaneInit;
   readonly #post: (message: FromLane) => void;
   readonly #control: Int32Array;
+  readonly #room: StagingRoom | undefined;
   readonly #reader: LaneReader;
   readonly #writer: ContentWriter;
   readonly #sink: LaneSink;
@@ -47,13 +50,14 @@ class Lane {
     this.#init = init;
     this.#post = post;
     this.#control = new Int32Array(init.control);
+    this.#room = init.staging === undefined ? undefined : new StagingRoom(init.staging);
     this.#reader = new LaneReader(init.reader);
     this.#progress = new LaneProgress(init.progress, init.laneNumber);
     const newContents = new NewContents(init.newContents);
     this.#writer = new ContentWriter(
       init.writer,
       { indexSet: this.#reader.indexSet, newContents },
-      { random: systemRandom, clock: systemClock, onPack: (pack) => post({ type: 'pack', pack }) },
+      { random: systemRandom, clock: systemClock, onPack: (pack) => this.#handOver(pack) },
     );
     this.#writer.setSession(init.sessionId);
     const { options } = init;
@@ -88,6 +92,11 @@ class Lane {
       metadataCompressorOf: (number) => policyOf(init.policies, number).metadataCompressor,
       now: () => systemClock.monotonicMs(),
     });
+  }
+
+  #handOver(pack: StagedPack): void {
+    this.#post({ type: 'pack', pack });
+    this.#room?.enter(this.#isStopped);
   }
 
   #storeOf(splitterName: string): FileStore {

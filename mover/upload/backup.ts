@@ -34,6 +34,7 @@ import { type BackupProgress, createProgressMemory, LaneProgress, sumProgress } 
 import { raceTick } from './race-tick.ts';
 import { SourceHints } from './source-hints.ts';
 import { type OpenRoot, openRoot, partBytes, rootIgnore } from './source-root.ts';
+import { StagingRoom } from './staging-room.ts';
 import { defaultLanes, TreeUpload } from './tree-upload.ts';
 import { keepWholeTree } from './whole-tree.ts';
 
@@ -170,7 +171,7 @@ class BackupRun {
     this.#policies = policies;
     this.#previous = previous;
     this.#packsAreLost = packsAreLost;
-    this.#lanes = lanesWithin(options.memoryLimitBytes, options.parallel ?? defaultLanes());
+    this.#lanes = lanesWithin(options.memoryLimitBytes, options.parallel ?? defaultLanes(), repository.putBytes);
     this.#progressMemory = createProgressMemory(this.#lanes);
     this.#startNs = deps.clock.nowNs();
     this.#startedMs = deps.clock.monotonicMs();
@@ -276,6 +277,7 @@ class BackupRun {
       const requests = this.#repository.packRequests(this.#fetching.signal);
       return requests === undefined ? reader : { ...reader, requests };
     };
+    const room = this.#repository.putBytes > 0 ? new StagingRoom() : undefined;
     const inits = Array.from({ length: this.#lanes }, (_, laneNumber): LaneInit => ({
       writer: contents.writerSpec,
       reader: readerOfLane(),
@@ -286,6 +288,7 @@ class BackupRun {
       control: this.#control.buffer as SharedArrayBuffer,
       progress: this.#progressMemory,
       laneNumber,
+      staging: room?.shared,
       hints: hints.table?.memory,
       keepHints: hints.isKept,
     }));
@@ -296,7 +299,7 @@ class BackupRun {
       onPack: (pack) => {
         this.#uploadedBytes += pack.length;
         // Not the run's own signal: full packs are kept even when the run is stopped.
-        contents.acceptPack(pack, this.#storing.signal);
+        void contents.acceptPack(pack, this.#storing.signal).then(() => room?.leave());
       },
     });
   }
@@ -510,9 +513,13 @@ class BackupRun {
 const BASE_MEMORY_BYTES = 120 << 20;
 const LANE_MEMORY_BYTES = 40 << 20;
 
-function lanesWithin(memoryLimitBytes: number | undefined, wanted: number): number {
+/** @param putBytes of packs that are held while they are put */
+function lanesWithin(memoryLimitBytes: number | undefined, wanted: number, putBytes: number): number {
   if (memoryLimitBytes === undefined) return wanted;
-  return Math.max(1, Math.min(wanted, Math.floor((memoryLimitBytes - BASE_MEMORY_BYTES) / LANE_MEMORY_BYTES)));
+  return Math.max(
+    1,
+    Math.min(wanted, Math.floor((memoryLimitBytes - BASE_MEMORY_BYTES - putBytes) / LANE_MEMORY_BYTES)),
+  );
 }
 
 function packsLost(): WindlassError {

@@ -186,6 +186,7 @@ test('packs that lanes hand over while they are stopped are kept', async (t) => 
     control: new SharedArrayBuffer(4),
     progress: createProgressMemory(1),
     laneNumber: 0,
+    staging: undefined,
     hints: undefined,
     keepHints: false,
   };

@@ -44,6 +44,8 @@ export interface LaneInit {
   /** Float64 per lane, see progress.ts. */
   readonly progress: SharedArrayBuffer;
   readonly laneNumber: number;
+  /** Where packs wait for a store that is no local folder, see staging-room.ts. */
+  readonly staging: SharedArrayBuffer | undefined;
   /** Table of the previous run's change hints, see change-hints.ts. */
   readonly hints: SharedArrayBuffer | undefined;
   /** False when nothing is to be remembered for the next run. */

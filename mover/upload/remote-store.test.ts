@@ -15,6 +15,8 @@ import { childCommand } from '../../test/harness/run-backup-child.ts';
 import { runCommand } from '../../test/harness/run-command.ts';
 import { SeededRandom } from '../../test/harness/seeded-random.ts';
 import { describeTree, file, symlink, tree } from '../../test/harness/tree.ts';
+import { listTree } from '../browse/list-tree.ts';
+import { rootEntryOf } from '../browse/resolve-path.ts';
 import { verifySnapshots } from '../verify/verify.ts';
 
 const PACK_BYTES = 10 << 20;
@@ -214,4 +216,25 @@ test('a stop ends a lane that waits for a pack', async (t) => {
   const before = performance.now();
   await assert.rejects(fixture.backUp(root, { signal: controller.signal }), { name: 'AbortError' });
   t.diagnostic(`stopped in ${(performance.now() - before).toFixed(0)} ms`);
+});
+
+test('a walk over a snapshot reads each of its metadata packs once', async (t) => {
+  const directories = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`d${i}/e/f`, file(`${i}`)] as const));
+  const root = tree(directories).temporary(t);
+  const local = await BackupFixture.create(t);
+  await local.backUp(root);
+  const { stores, options } = remote({ latencyMs: 5 });
+  const fixture = await BackupFixture.reopen(t, local.folder, options);
+  const [manifest] = await fixture.list();
+  assert.ok(manifest !== undefined);
+  let entries = 0;
+  const start = { entry: rootEntryOf(manifest), path: '' };
+  for await (const _ of listTree(fixture.repository, start, { recursive: true }, t.signal)) entries++;
+  assert.equal(entries, 180);
+  const reads = [...(stores[0]?.reads ?? [])].filter(([id]) => /^[pq]/.test(id));
+  assert.ok(reads.length > 0);
+  assert.ok(
+    reads.every(([id, count]) => id.startsWith('q') && count === 1),
+    JSON.stringify(reads),
+  );
 });

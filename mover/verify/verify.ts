@@ -10,10 +10,12 @@ import {
   type BlobId,
   type BlobMetadata,
   type DirectoryEntry,
+  type IndexEntry,
   LaneReader,
   type LaneReaderData,
   type ObjectId,
   type Repository,
+  RowsByPack,
   type SnapshotManifest,
   parseDirectory,
   readObjectSync,
@@ -24,6 +26,7 @@ import { LanePool, type LentWindow } from '../restore/lane-pool.ts';
 import { DEFAULT_CAPACITY, RowKind, type WindowBuilder } from '../restore/window.ts';
 import { type AffectedSnapshot, contentName, DamageReader } from './affected.ts';
 import { KeySet } from './key-set.ts';
+import { duePacks, type SliceOptions, type SliceReport } from './slice.ts';
 import { reportUnindexed, type UnindexedReport } from './unindexed.ts';
 
 export interface VerifyOptions {
@@ -31,6 +34,8 @@ export interface VerifyOptions {
   /** Share of the files whose contents are read; 100 when absent, 0 for structure only. */
   readonly percent?: number;
   readonly parallel?: number;
+  /** Also read whole packs, whatever snapshot they belong to, as far as a budget goes. */
+  readonly slice?: SliceOptions | undefined;
 }
 
 export interface VerifyProgress {
@@ -73,6 +78,7 @@ export interface VerifyReport {
   readonly affected: readonly AffectedSnapshot[];
   /** Packs with contents that no index names. With manifests among them snapshots may be missing from the list. */
   readonly unindexed: UnindexedReport;
+  readonly slice?: SliceReport;
   readonly durationMs: number;
 }
 
@@ -106,6 +112,14 @@ interface Place {
   readonly path: string;
   /** Of the content, as among what is damaged. */
   readonly content: string;
+  /** Of a slice: the pack being read. */
+  readonly pack?: PackUnderWay;
+}
+
+interface PackUnderWay {
+  readonly id: BlobId;
+  rowsLeft: number;
+  isDamaged: boolean;
 }
 
 class Verification {
@@ -136,6 +150,9 @@ class Verification {
   #symlinks = 0;
   #bytes = 0;
   #snapshotId = '';
+  #slice: SliceReport | undefined;
+  #packsVerified = 0;
+  #packsDamaged = 0;
 
   constructor(repository: Repository, options: VerifyOptions, deps: VerifyDeps, signal: AbortSignal) {
     this.#repository = repository;
@@ -180,21 +197,93 @@ class Verification {
     this.#signal.addEventListener('abort', stop);
     try {
       await this.#listPacks();
-      if (parts !== undefined && this.#percent >= WHOLE_PACKS_PERCENT)
+      if (parts !== undefined && (this.#percent >= WHOLE_PACKS_PERCENT || this.#options.slice !== undefined))
         parts.takeWhole((id) => this.#packs.get(id)?.length);
       this.#unindexed = await reportUnindexed(this.#repository, this.#packs.values(), this.#signal);
       for (const manifest of this.#options.manifests) await this.#verifySnapshot(manifest);
+      const left = await this.#verifySlice();
       if (this.#lent !== undefined) pool.submit(this.#lent, this.#lentBytes, true);
       await pool.idle();
       this.#signal.throwIfAborted();
+      this.#reportSlice(left);
       if (this.#failureCount > 0) await this.#findAffected();
     } finally {
       clearInterval(timer);
       this.#signal.removeEventListener('abort', onAbort);
       this.#signal.removeEventListener('abort', stop);
+      this.#options.slice?.ledger.save((id) => this.#packs.has(id as BlobId));
       partReader?.close();
       this.#reader.close();
     }
+  }
+
+  /** Answers how many packs are due that the budget does not reach. */
+  async #verifySlice(): Promise<number> {
+    const { slice } = this.#options;
+    if (slice === undefined) return 0;
+    const { clock } = this.#deps;
+    const rows = new RowsByPack(this.#repository.contents.indexSet);
+    const due = duePacks(rows.packIds, slice, Math.floor(clock.nowMs() / 1000));
+    const startMs = clock.monotonicMs();
+    const { maxBytes = Infinity, maxMs = Infinity } = slice;
+    let bytes = 0;
+    for (const [number, id] of due.entries()) {
+      // One at least, or a small budget would never get on.
+      if (number > 0 && (bytes >= maxBytes || clock.monotonicMs() - startMs >= maxMs)) return due.length - number;
+      this.#signal.throwIfAborted();
+      bytes += this.#packs.get(id)?.length ?? 0;
+      await this.#verifyPack(id, rows.liveIn(id));
+    }
+    return 0;
+  }
+
+  async #verifyPack(id: BlobId, entries: readonly IndexEntry[]): Promise<void> {
+    const pack: PackUnderWay = { id, rowsLeft: entries.length, isDamaged: false };
+    if (entries.length === 0) this.#settlePack(pack);
+    let isReported = false;
+    for (const entry of entries) {
+      const piece = locateDirect(this.#repository, entry.id as string as ObjectId, entry.originalLength);
+      const content = contentName(entry.id);
+      try {
+        this.#checkPlace(piece, content);
+      } catch (error) {
+        // Once a pack: it is missing or short, and every content in it is lost for the same reason.
+        this.#snapshotId = '';
+        if (!isReported) this.#failWith(id, error);
+        isReported = true;
+        pack.isDamaged = true;
+        if (--pack.rowsLeft === 0) this.#settlePack(pack);
+        continue;
+      }
+      await this.#addRow(piece, { snapshotId: '', path: id, content, pack });
+    }
+  }
+
+  /** All of its rows have come back. */
+  #settlePack({ id, isDamaged }: PackUnderWay): void {
+    const ledger = this.#options.slice?.ledger;
+    if (isDamaged) {
+      this.#packsDamaged++;
+      ledger?.forget(id);
+    } else {
+      this.#packsVerified++;
+      ledger?.note(id, Math.floor(this.#deps.clock.nowMs() / 1000));
+    }
+  }
+
+  #reportSlice(packsLeft: number): void {
+    const ledger = this.#options.slice?.ledger;
+    if (ledger === undefined) return;
+    const oldest = Array.from(this.#packs.keys(), (id) => ledger.verifiedAt(id)).reduce(
+      (a, b) => Math.min(a, b),
+      Infinity,
+    );
+    this.#slice = {
+      packs: this.#packsVerified,
+      packsLeft,
+      packsDamaged: this.#packsDamaged,
+      ...(oldest >= 0 && oldest < Infinity ? { oldestSeconds: oldest } : {}),
+    };
   }
 
   report(durationMs: number): VerifyReport {
@@ -211,6 +300,7 @@ class Verification {
       failures: this.#failures,
       affected: this.#affected,
       unindexed: this.#unindexed,
+      ...(this.#slice === undefined ? {} : { slice: this.#slice }),
       durationMs,
     };
   }
@@ -286,7 +376,10 @@ class Verification {
       const childPath = path === '' ? entry.name : `${path}/${entry.name}`;
       if (entry.type !== 'd') await this.#verifyEntry(entry, childPath);
       else if (entry.objectId === '') this.#fail(childPath, 'DIRECTORY_CORRUPT', 'the directory has no object');
-      else pending.push({ objectId: entry.objectId, path: childPath });
+      else {
+        this.#repository.wantSoon(entry.objectId);
+        pending.push({ objectId: entry.objectId, path: childPath });
+      }
     }
   }
 
@@ -334,6 +427,10 @@ class Verification {
     // With a share of the files read, a content may be met before a file that is chosen has it.
     const isUnread = this.#percent === 100 ? isNew : this.#chosen.add(id);
     if (!isUnread) return;
+    await this.#addRow(piece, { snapshotId: this.#snapshotId, path, content: id });
+  }
+
+  async #addRow(piece: LocatedPiece, place: Place): Promise<void> {
     this.#contentsRead++;
     if (this.#lent === undefined || this.#isFull(this.#lent)) await this.#turn();
     const lent = this.#lent;
@@ -341,7 +438,7 @@ class Verification {
     const row = lent.builder.addRow(CONTENT_ROW);
     lent.builder.addPiece(row, 0, piece);
     this.#lentBytes += piece.packedLength;
-    this.#places.get(lent.number)?.push({ snapshotId: this.#snapshotId, path, content: id });
+    this.#places.get(lent.number)?.push(place);
   }
 
   #isFull({ builder }: LentWindow): boolean {
@@ -387,9 +484,11 @@ class Verification {
       for (const { row, code, message } of failures) {
         const place = places[row];
         if (place !== undefined) this.#damaged.add(place.content);
+        if (place?.pack !== undefined) place.pack.isDamaged = true;
         this.#add({ snapshotId: place?.snapshotId ?? '', path: place?.path ?? '', code, message });
       }
     }
+    for (const { pack } of places) if (pack !== undefined && --pack.rowsLeft === 0) this.#settlePack(pack);
   }
 
   #failWith(path: string, error: unknown): void {

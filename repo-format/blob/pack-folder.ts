@@ -11,9 +11,10 @@ import type { Clock } from '../../base/clock.ts';
 import { hasCode } from '../../base/errors.ts';
 import { toHex } from '../../base/hex.ts';
 import type { RandomSource } from '../../base/random.ts';
-import { assertRangeInside, blobNotFound, translateFileError } from './blob-errors.ts';
+import { assertRangeInside, blobNotFound } from './blob-errors.ts';
 import type { FetchGate } from './fetch-gate.ts';
 import { BLOB_FILE_SUFFIX, blobPath } from './filesystem-layout.ts';
+import { translateLocalError } from './local-errors.ts';
 import type { BlobId, BlobStorage, ByteRange, LocalLayout } from './storage.ts';
 
 export interface PackFolderOptions {
@@ -73,6 +74,11 @@ export class PackFolder {
 
   pathOf(id: BlobId): string {
     return blobPath(this.layout, id);
+  }
+
+  /** True when the whole pack is there. */
+  has(id: BlobId): boolean {
+    return this.#present.has(id);
   }
 
   /**
@@ -156,7 +162,7 @@ export class PackFolder {
       try {
         await this.#store(id, bytes, kept);
       } catch (error) {
-        throw translateFileError(error, 'keep a copy of', id, this.pathOf(id));
+        throw translateLocalError(error, 'keep a copy of', id, this.pathOf(id));
       }
     });
     if (kept !== undefined) await this.#tidyKept();

@@ -7,10 +7,10 @@
 import { constants } from 'node:fs';
 import { mkdir, open, rm, unlink } from 'node:fs/promises';
 import { hasCode } from '../../base/errors.ts';
-import { translateFileError } from './blob-errors.ts';
 import { bytesOf, joinSpans, missingSpans, planRequests, type Span } from './byte-ranges.ts';
 import type { FetchGate } from './fetch-gate.ts';
 import { blobPath } from './filesystem-layout.ts';
+import { translateLocalError } from './local-errors.ts';
 import { flatLayout } from './pack-folder.ts';
 import type { BlobId, BlobStorage, LocalLayout } from './storage.ts';
 
@@ -249,7 +249,7 @@ export class PackParts {
         await writer.close();
       }
     } catch (error) {
-      throw translateFileError(error, 'keep a part of', part.packId, path);
+      throw translateLocalError(error, 'keep a part of', part.packId, path);
     }
   }
 

@@ -10,7 +10,8 @@ import type { S3Options } from './s3-options.ts';
 
 export type S3Library = typeof Library;
 
-const DEFAULT_CONNECTIONS = 64;
+// The library takes the wait for a free connection for a store that does not answer, and whoever calls bounds requests anyway.
+const DEFAULT_CONNECTIONS = Infinity;
 const CONNECT_TIMEOUT_MS = 10_000;
 // A store that moves no byte for a minute has failed, whatever it says later.
 const IDLE_TIMEOUT_MS = 60_000;

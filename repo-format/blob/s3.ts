@@ -1,15 +1,15 @@
 // Blobs in an S3 bucket (repository format §1.4): a blob is the object `prefix ‖ name`. One request a call and one attempt:
 // retrying, limits and counting are wrappers.
-import { createHash } from 'node:crypto';
-import type { GetObjectCommandOutput, PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
+import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
 import type { Clock } from '../../base/clock.ts';
-import { assertRangeInside, blobInvalidRange, blobNotFound, storageIsReadOnly, storeFailure } from './blob-errors.ts';
+import { assertRangeInside, blobInvalidRange, blobNotFound, storageIsReadOnly } from './blob-errors.ts';
 import { assertBlobId, assertBlobPrefix, isBlobId } from './blob-id.ts';
-import { readBody } from './read-body.ts';
 import { isRetainedBlob } from './retained-blobs.ts';
+import { bodyOf, decodeKey, headerOf, md5Base64, nextToken, storeTime, wholeSeconds } from './s3-answers.ts';
 import { createS3Client, s3Region, type S3Library } from './s3-client.ts';
 import { s3ErrorFacts, translateS3Error } from './s3-errors.ts';
 import type { S3Options } from './s3-options.ts';
+import { extendLock, type Lock, type ObjectLockMode } from './s3-retention.ts';
 import { parseStorageClasses, STORAGE_CONFIG_NAME, storageClassOf, type StorageClasses } from './s3-storage-classes.ts';
 import type { BlobId, BlobMetadata, BlobStorage, ByteRange, Retention } from './storage.ts';
 
@@ -252,10 +252,10 @@ class S3Storage implements BlobStorage {
     };
   }
 
-  #lockUntil(retention: Retention): Pick<PutObjectCommandInput, 'ObjectLockMode' | 'ObjectLockRetainUntilDate'> {
+  #lockUntil({ mode, periodMs }: Retention): Lock {
     return {
-      ObjectLockMode: retention.mode as NonNullable<PutObjectCommandInput['ObjectLockMode']>,
-      ObjectLockRetainUntilDate: new Date(this.#clock.nowMs() + retention.periodMs),
+      ObjectLockMode: mode as ObjectLockMode,
+      ObjectLockRetainUntilDate: new Date(this.#clock.nowMs() + periodMs),
     };
   }
 
@@ -285,18 +285,14 @@ class S3Storage implements BlobStorage {
     signal.throwIfAborted();
     assertBlobId(id);
     this.#refuseReadOnly(`extend the retention of blob ${id}`);
-    const { PutObjectRetentionCommand } = this.#library;
-    const { ObjectLockMode: mode, ObjectLockRetainUntilDate: until } = this.#lockUntil(retention);
-    const command = new PutObjectRetentionCommand({
-      ...this.#place(id),
-      Retention: {
-        Mode: mode as NonNullable<Retention['mode']> as 'GOVERNANCE' | 'COMPLIANCE',
-        RetainUntilDate: until,
-      },
-      ChecksumAlgorithm: 'CRC32',
-    });
+    const lock = this.#lockUntil(retention);
     const subject = { operation: 'extend the retention of', subject: `blob ${id}`, id };
-    await this.#request(subject, (client) => client.send(command, { abortSignal: signal }), signal);
+    const place = this.#place(id);
+    await this.#request(
+      subject,
+      (client) => extendLock({ client, library: this.#library }, place, lock, signal),
+      signal,
+    );
   }
 
   /** One attempt. Translates what fails, and asks for credentials anew next time when these no longer do. */
@@ -338,76 +334,4 @@ function isCredentialsFailure(error: unknown): boolean {
 function isSendable({ offset, length }: ByteRange): boolean {
   const valid = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
   return valid && Number.isSafeInteger(offset + length);
-}
-
-/** The bytes of an answer, exactly those asked for; the rest of a body that is not wanted is not waited for. */
-async function bodyOf(
-  { Body: body, ContentLength: length, ContentRange: contentRange }: GetObjectCommandOutput,
-  id: BlobId,
-  range: ByteRange | undefined,
-  signal: AbortSignal,
-  maxBytes?: number,
-): Promise<Uint8Array> {
-  const details = { operation: 'read', subject: `blob ${id}` };
-  if (body === undefined) throw storeFailure('BLOB_TRUNCATED', details);
-  const stream = body as unknown as NodeJS.ReadableStream & { destroy(error?: Error): void };
-  const drop = <E>(error: E): E => {
-    stream.destroy();
-    return error;
-  };
-  if (range !== undefined) {
-    const told = parseContentRange(contentRange);
-    if (told === undefined) throw drop(storeFailure('BLOB_STORE_REFUSED', { ...details, storeCode: 'RangeIgnored' }));
-    const isShort = told.from !== range.offset || told.to !== range.offset + range.length - 1;
-    if (isShort) throw drop(blobInvalidRange(id, range, told.total));
-  }
-  return await readBody(stream, { expectedBytes: range?.length ?? length, maxBytes, details }, signal);
-}
-
-function parseContentRange(
-  text: string | undefined,
-): { from: number; to: number; total: number | undefined } | undefined {
-  const [, from, to, total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(text ?? '') ?? [];
-  if (from === undefined || to === undefined) return undefined;
-  return { from: Number(from), to: Number(to), total: total === '*' ? undefined : Number(total) };
-}
-
-/** A list that never ends by itself: the same place again, or a next page without its place. */
-function nextToken(
-  isTruncated: boolean | undefined,
-  token: string | undefined,
-  next: string | undefined,
-  details: Subject,
-): string | undefined {
-  if (isTruncated !== true) return undefined;
-  if (next === undefined || next === token)
-    throw storeFailure('BLOB_STORE_REFUSED', { ...details, storeCode: 'EndlessList' });
-  return next;
-}
-
-function decodeKey(key: string): string {
-  try {
-    return decodeURIComponent(key.replaceAll('+', ' '));
-  } catch {
-    return key;
-  }
-}
-
-/** A list tells milliseconds where a HEAD tells seconds: the same blob has one time. */
-function wholeSeconds(time: Date | undefined): number {
-  return time === undefined ? 0 : Math.floor(time.getTime() / 1000) * 1000;
-}
-
-function storeTime(date: string | undefined, otherwiseMs: number): number {
-  const parsed = date === undefined ? Number.NaN : Date.parse(date);
-  return Number.isNaN(parsed) ? Math.floor(otherwiseMs / 1000) * 1000 : parsed;
-}
-
-function headerOf(response: unknown, name: string): string | undefined {
-  const headers = (response as { readonly headers?: Readonly<Record<string, string>> } | undefined)?.headers;
-  return headers?.[name];
-}
-
-function md5Base64(bytes: Uint8Array): string {
-  return createHash('md5').update(bytes).digest('base64');
 }

@@ -111,7 +111,7 @@ test('a pack handed over after the end is removed', async (t) => {
   const [pack] = manager.writer.takeOpenPacks();
   assert.ok(pack !== undefined);
   await manager.close();
-  manager.acceptPack(pack, t.signal);
+  void manager.acceptPack(pack, t.signal);
   await manager.close();
   while (manager.packsInFlight > 0) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(repository.stagingFiles(), []);

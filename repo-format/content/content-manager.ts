@@ -9,6 +9,7 @@ import { isAbortError, WindlassError } from '../../base/errors.ts';
 import { toHex } from '../../base/hex.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
+import type { FetchGate } from '../blob/fetch-gate.ts';
 import type { BlobMetadata, BlobStorage } from '../blob/storage.ts';
 import type { ContentCipher } from '../crypto/content-cipher.ts';
 import type { EpochSnapshot } from '../epoch/snapshot.ts';
@@ -55,6 +56,8 @@ export interface ContentManagerDeps {
   readonly logger: Logger;
   /** Where packs are read from, when that is not the storage itself. */
   readonly packs?: PackCopies;
+  /** Bounds what is put at a time. */
+  readonly putGate?: FetchGate;
   /** Says whether the process that wrote a journal is gone; `owner` of new journals is `self`. */
   readonly processes: { readonly self: string; isGone(owner: string): boolean };
 }
@@ -105,6 +108,7 @@ export class ContentManager {
       formatReplicaBytes: spec.formatReplica.length,
       keySize: this.#keySize,
       maxPackSizeBytes: spec.maxPackSizeBytes,
+      gate: deps.putGate,
       onStored: (pack, metadata) => this.#onStored(pack, metadata),
     });
     this.#writer = new ContentWriter(spec, this.known(), { ...deps, onPack: (pack) => this.#packs.acceptTail(pack) });
@@ -315,10 +319,10 @@ export class ContentManager {
 
   /**
    * Takes over a full pack of a lane: makes it durable in the background. A failure surfaces at the next call of
-   * `flush` or `throwIfFailed`.
+   * `flush` or `throwIfFailed`. Resolves when the pack is stored or lost, never rejects.
    */
-  acceptPack(pack: StagedPack, signal: AbortSignal): void {
-    this.#packs.accept(pack, signal);
+  acceptPack(pack: StagedPack, signal: AbortSignal): Promise<void> {
+    return this.#packs.accept(pack, signal);
   }
 
   /** Unfinished packs that a lane hands over at the end; joined and stored by the next flush. */

@@ -9,6 +9,7 @@ import { hasCode, WindlassError } from '../../base/errors.ts';
 import { toHex } from '../../base/hex.ts';
 import type { RandomSource } from '../../base/random.ts';
 import { translateFileError } from '../blob/blob-errors.ts';
+import { translateLocalError } from '../blob/local-errors.ts';
 import { DirectoryGuard } from '../blob/filesystem-directories.ts';
 import { blobPathParts } from '../blob/filesystem-layout.ts';
 import type { BlobId, LocalLayout } from '../blob/storage.ts';
@@ -55,7 +56,7 @@ export class StagingPlace {
     try {
       return { fd: this.#openIn(packId, stagingPath), stagingPath };
     } catch (cause) {
-      throw translateFileError(cause, 'stage', packId, stagingPath);
+      throw translateStagingError(cause, 'stage', packId, stagingPath);
     }
   }
 
@@ -238,9 +239,15 @@ export class GrowingPack {
         done += writeSync(this.#fd, bytes, offset + done, length - done, this.#written + done);
       }
     } catch (cause) {
-      throw translateFileError(cause, 'write', this.packId, this.stagingPath);
+      throw translateStagingError(cause, 'write', this.packId, this.stagingPath);
     }
   }
+}
+
+/** A pack that does not grow in its store grows under its own name. */
+export function translateStagingError(error: unknown, operation: string, packId: BlobId, path: string): unknown {
+  const isInStore = !path.endsWith(`/${packId}`);
+  return (isInStore ? translateFileError : translateLocalError)(error, operation, packId, path);
 }
 
 function putU32le(out: Uint8Array, at: number, value: number): void {

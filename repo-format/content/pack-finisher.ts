@@ -1,21 +1,19 @@
 // Turns staged packs into pack blobs: appends padding, encrypted local index and postamble, makes the file durable under
 // its name. Also joins the unfinished packs that several lanes leave behind, so that one flush ends in at most one
 // short pack of each kind, as a single writer would leave.
-import { close, fsync, ftruncate, read, unlink, write } from 'node:fs';
+import { close, ftruncate, read, unlink, write } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { RandomSource } from '../../base/random.ts';
-import { translateFileError } from '../blob/blob-errors.ts';
 import type { BlobMetadata, BlobStorage } from '../blob/storage.ts';
 import type { ContentCipher } from '../crypto/content-cipher.ts';
 import type { KeyedHash } from '../hash/keyed-hash.ts';
 import { IndexBuilder, rowSize } from '../index/index-builder.ts';
-import type { StagedPack } from './growing-pack.ts';
+import { type StagedPack, translateStagingError } from './growing-pack.ts';
 import { encodePostamble, PACK_PREAMBLE_BYTES, paddingBytes } from './pack-trailer.ts';
 
 const readAt = promisify(read);
 const writeAt = promisify(write);
-const syncFile = promisify(fsync);
 const closeFile = promisify(close);
 const removeFile = promisify(unlink);
 const truncateFile = promisify(ftruncate);
@@ -46,7 +44,6 @@ export async function finishPack(pack: StagedPack, deps: PackFinisherDeps, signa
     // A content that failed halfway may have left bytes behind the end; the postamble must come last.
     await truncateFile(pack.fd, pack.length + trailer.length);
     const local = deps.storage.localFiles;
-    if (local === undefined) await syncFile(pack.fd);
     open = false;
     await closeFile(pack.fd);
     if (local !== undefined) return await local.commitStaged(pack.stagingPath, pack.packId, signal);
@@ -158,6 +155,6 @@ async function writeFully(pack: StagedPack, bytes: Uint8Array, position: number)
       done += bytesWritten;
     }
   } catch (cause) {
-    throw translateFileError(cause, 'write', pack.packId, pack.stagingPath);
+    throw translateStagingError(cause, 'write', pack.packId, pack.stagingPath);
   }
 }

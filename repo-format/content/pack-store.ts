@@ -2,12 +2,15 @@
 // failure stays: contents of a pack that was lost may be referred to already, so the session cannot be completed, and every
 // later attempt says so.
 import { WindlassError } from '../../base/errors.ts';
+import type { FetchGate } from '../blob/fetch-gate.ts';
 import type { BlobMetadata } from '../blob/storage.ts';
 import type { StagedPack } from './growing-pack.ts';
 import { discardStaged, finishPack, joinPacks, type PackFinisherDeps } from './pack-finisher.ts';
 
 export interface PackStoreDeps extends PackFinisherDeps {
   readonly maxPackSizeBytes: number;
+  /** Bounds what is put at a time where packs are held in memory for it. */
+  readonly gate?: FetchGate | undefined;
   /** The pack is durable: its rows may go into an index now. */
   readonly onStored: (pack: StagedPack, metadata: BlobMetadata) => void;
 }
@@ -30,11 +33,15 @@ export class PackStore {
     return this.#inFlight.size;
   }
 
-  /** Makes a pack durable in the background; a failure surfaces at the next `throwIfFailed` or `storeAll`. */
-  accept(pack: StagedPack, signal: AbortSignal): void {
+  /**
+   * Makes a pack durable in the background; a failure surfaces at the next `throwIfFailed` or `storeAll`. Resolves when it is
+   * stored or lost, never rejects.
+   */
+  accept(pack: StagedPack, signal: AbortSignal): Promise<void> {
     const storing = this.#store(pack, signal).catch((error: unknown) => this.fail(error));
     const tracked = storing.finally(() => this.#inFlight.delete(tracked));
     this.#inFlight.add(tracked);
+    return tracked;
   }
 
   /** Keeps a pack for later: an unfinished one to be joined, or a full one of a writer that cannot wait. */
@@ -70,7 +77,7 @@ export class PackStore {
       const { maxPackSizeBytes } = this.#deps;
       const full = this.#tails.filter((pack) => pack.length >= maxPackSizeBytes);
       this.#tails = this.#tails.filter((pack) => pack.length < maxPackSizeBytes);
-      for (const pack of full) this.accept(pack, signal);
+      for (const pack of full) void this.accept(pack, signal);
     }
     while (this.#inFlight.size > MAX_IN_FLIGHT) await Promise.race(this.#inFlight);
     this.throwIfFailed();
@@ -80,7 +87,7 @@ export class PackStore {
   async storeAll(signal: AbortSignal): Promise<void> {
     try {
       const joined = await joinPacks(this.#tails.splice(0), this.#deps.maxPackSizeBytes, this.#deps);
-      for (const pack of joined) this.accept(pack, signal);
+      for (const pack of joined) void this.accept(pack, signal);
     } catch (error) {
       this.fail(error);
     }
@@ -104,6 +111,19 @@ export class PackStore {
       await discardStaged(pack);
       return;
     }
-    this.#deps.onStored(pack, await finishPack(pack, this.#deps, signal));
+    const { gate } = this.#deps;
+    let isTaken = false;
+    const finish = (): Promise<BlobMetadata> => {
+      isTaken = true;
+      return finishPack(pack, this.#deps, signal);
+    };
+    try {
+      const stored = gate === undefined ? finish() : gate.run(pack.length, { isUrgent: false, signal }, finish);
+      this.#deps.onStored(pack, await stored);
+    } catch (error) {
+      // A stop may come before its turn.
+      if (!isTaken) await discardStaged(pack);
+      throw error;
+    }
   }
 }

@@ -28,10 +28,10 @@ export function sealBlob(deps: SealDeps, prefix: string, suffix: string, plainte
   return { id, bytes: sealed.subarray(0, length) };
 }
 
-/** The plaintext of blob `id`. `BLOB_CORRUPT` when it does not open: bytes or name changed, or another repository's. */
-export function openBlob(cipher: ContentCipher, id: BlobId, sealed: Uint8Array): Uint8Array {
+/** The plaintext of blob `id`, in `into` when it fits. `BLOB_CORRUPT` when it does not open: bytes or name changed, or another repository's. */
+export function openBlob(cipher: ContentCipher, id: BlobId, sealed: Uint8Array, into?: Uint8Array): Uint8Array {
   try {
-    return cipher.open(ivOfName(id), sealed);
+    return cipher.open(ivOfName(id), sealed, into);
   } catch (error) {
     throw blobCorrupt(id, sealed.length, error);
   }

@@ -6,6 +6,7 @@ import type { BlobId, BlobMetadata, BlobStorage } from '../blob/storage.ts';
 import type { ContentCipher } from '../crypto/content-cipher.ts';
 import { IndexSet, inSharedMemory, NO_WATERMARK, type LoadedIndex } from '../index/index-set.ts';
 import { parseIndex } from '../index/parse-index.ts';
+import { SharedArena } from '../index/shared-arena.ts';
 import { loadActiveIndexBlobs } from './active-blobs.ts';
 import { openBlob } from './encrypted-blob.ts';
 import { loadLegacyActiveBlobs } from './legacy.ts';
@@ -36,10 +37,17 @@ const PARALLEL_LARGE_READS = 4;
 const LARGE_BLOB_BYTES = 4 << 20;
 // From so many on, what a promise costs for each is most of the time that opening takes (measured: 5,000 blobs).
 const MANY_BLOBS = 64;
+const SCRATCH_BYTES = 256 << 10;
 /** A disk or a network slower than this is not waited for: asynchronous reads hide it. */
 const MAX_BLOCKING_MS = 0.3;
 /** 16 million entries with the longest keys and names stay below; a larger blob is not an index. */
 export const MAX_INDEX_BLOB_BYTES = 2 ** 30;
+
+/** Where indexes are opened, and where they stay. */
+interface Room {
+  readonly arena: SharedArena | undefined;
+  readonly scratch: Uint8Array;
+}
 
 /**
  * `BLOB_CORRUPT` or `INDEX_CORRUPT` name the blob that cannot be read; `INDEX_BLOB_LOST` when listed blobs keep being
@@ -84,13 +92,16 @@ async function readIndexes(
   known: Map<BlobId, LoadedIndex>,
   signal: AbortSignal,
 ): Promise<LoadedIndex[]> {
+  // Few are not worth an arena; what is opened is copied out of `scratch` at once.
+  const arena = blobs.length - known.size >= MANY_BLOBS ? new SharedArena() : undefined;
+  const room: Room = { arena, scratch: new Uint8Array(arena === undefined ? 0 : SCRATCH_BYTES) };
   const wanted = blobs.filter((blob) => !known.has(blob.id));
-  if (wanted.length >= MANY_BLOBS) readManyLocally(deps, wanted, known, signal);
+  if (wanted.length >= MANY_BLOBS) readManyLocally(deps, wanted, known, room, signal);
   const missing = wanted.filter((blob) => !known.has(blob.id));
   const isLarge = missing.some((blob) => blob.length > LARGE_BLOB_BYTES);
   const queue = missing.values();
   const reader = async (): Promise<void> => {
-    for (const blob of queue) known.set(blob.id, await readIndex(deps, blob, signal));
+    for (const blob of queue) known.set(blob.id, await readIndex(deps, blob, room, signal));
   };
   const outcomes = await Promise.allSettled(
     Array.from({ length: isLarge ? PARALLEL_LARGE_READS : PARALLEL_READS }, reader),
@@ -109,18 +120,20 @@ function readManyLocally(
   deps: LoadIndexDeps,
   blobs: readonly BlobMetadata[],
   known: Map<BlobId, LoadedIndex>,
+  room: Room,
   signal: AbortSignal,
 ): void {
   const files = deps.storage.localFiles;
   if (files === undefined) return;
   const startedMs = deps.clock.monotonicMs();
   let count = 0;
+  const sealed = new Uint8Array(SCRATCH_BYTES);
   for (const blob of blobs) {
     signal.throwIfAborted();
     if (count >= MANY_BLOBS && deps.clock.monotonicMs() - startedMs > count * MAX_BLOCKING_MS) return;
     if (blob.length > LARGE_BLOB_BYTES) continue;
     try {
-      known.set(blob.id, openIndex(deps, blob, readFileNow(files.pathOf(blob.id), blob.length)));
+      known.set(blob.id, openIndex(deps, blob, readFileNow(files.pathOf(blob.id), blob.length, sealed), room));
     } catch {
       // Said properly by the ordinary way of reading it.
     }
@@ -129,11 +142,11 @@ function readManyLocally(
 }
 
 /** Throws when it is no regular file of exactly this length. */
-function readFileNow(path: string, length: number): Uint8Array {
+function readFileNow(path: string, length: number, into: Uint8Array): Uint8Array {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const status = fstatSync(fd);
-    const bytes = new Uint8Array(length);
+    const bytes = length <= into.length ? into.subarray(0, length) : new Uint8Array(length);
     if (!status.isFile() || status.size !== length || readSync(fd, bytes, 0, length, 0) !== length)
       throw new RangeError('not the file that was listed');
     return bytes;
@@ -142,26 +155,36 @@ function readFileNow(path: string, length: number): Uint8Array {
   }
 }
 
-async function readIndex(deps: LoadIndexDeps, blob: BlobMetadata, signal: AbortSignal): Promise<LoadedIndex> {
+async function readIndex(
+  deps: LoadIndexDeps,
+  blob: BlobMetadata,
+  room: Room,
+  signal: AbortSignal,
+): Promise<LoadedIndex> {
   if (blob.length > MAX_INDEX_BLOB_BYTES) throw indexUnreadable(blob, new RangeError('too large for an index'));
   try {
-    return await readIndexOnce(deps, blob, signal);
+    return await readIndexOnce(deps, blob, room, signal);
   } catch (error) {
     const isDamaged = hasCode(error, 'BLOB_CORRUPT') || hasCode(error, 'INDEX_CORRUPT');
     if (!isDamaged || deps.storage.dropCached?.(blob.id) !== true) throw error;
   }
   // A copy on this machine was damaged, or made of a blob that has been repaired since.
-  return readIndexOnce(deps, blob, signal);
+  return readIndexOnce(deps, blob, room, signal);
 }
 
-async function readIndexOnce(deps: LoadIndexDeps, blob: BlobMetadata, signal: AbortSignal): Promise<LoadedIndex> {
-  return openIndex(deps, blob, await deps.storage.getBlob(blob.id, undefined, signal));
+async function readIndexOnce(
+  deps: LoadIndexDeps,
+  blob: BlobMetadata,
+  room: Room,
+  signal: AbortSignal,
+): Promise<LoadedIndex> {
+  return openIndex(deps, blob, await deps.storage.getBlob(blob.id, undefined, signal), room);
 }
 
-function openIndex(deps: LoadIndexDeps, blob: BlobMetadata, sealed: Uint8Array): LoadedIndex {
-  const plaintext = openBlob(deps.cipher, blob.id, sealed);
+function openIndex(deps: LoadIndexDeps, blob: BlobMetadata, sealed: Uint8Array, room: Room): LoadedIndex {
+  const plaintext = openBlob(deps.cipher, blob.id, sealed, room.scratch);
   try {
-    return { blobId: blob.id, parsed: parseIndex(inSharedMemory(plaintext)) };
+    return { blobId: blob.id, parsed: parseIndex(room.arena?.copy(plaintext) ?? inSharedMemory(plaintext)) };
   } catch (error) {
     throw indexUnreadable(blob, error);
   }

@@ -37,6 +37,12 @@ export const FAULTS = {
   lostDelete: { fault: 'a deletion that is done while its answer is lost', outcome: 'ok' },
   refused: { fault: 'connections reset before anything is read', outcome: 'ok' },
   unreachable: { fault: 'a store that is gone', outcome: 'BLOB_STORE_UNAVAILABLE' },
+  noConnection: {
+    fault: 'connections that are neither accepted nor refused',
+    outcome: 'BLOB_TIMEOUT',
+    remark: 'ten seconds each',
+  },
+  slow: { fault: 'seconds until each answer, 150 requests at a time', outcome: 'ok' },
   stallDown: { fault: 'a body that is read stalls once', outcome: 'ok', remark: 'ended after a minute without a byte' },
   stallUp: { fault: 'a body that is written stalls once', outcome: 'ok', remark: 'as above' },
   stallHead: { fault: 'no answer comes, once', outcome: 'ok', remark: 'as above' },

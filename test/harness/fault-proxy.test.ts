@@ -5,6 +5,7 @@ import { Agent, createServer, request as httpRequest, type IncomingHttpHeaders }
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { FaultProxy, type FaultProxyOptions } from './fault-proxy.ts';
+import { DISTANT_MS, startProxyProcess } from './fault-proxy-process.ts';
 import { type Fault, verbOf } from './proxy-faults.ts';
 
 const BODY = Buffer.from(Uint8Array.from({ length: 300_000 }, (_, i) => i * 7));
@@ -16,6 +17,13 @@ interface Subject {
 }
 
 async function start(t: TestContext, options: Partial<FaultProxyOptions> = {}): Promise<Subject> {
+  const { target, got } = await startStore(t);
+  const proxy = await FaultProxy.start({ target, ...options });
+  t.after(() => proxy.close());
+  return { proxy, got };
+}
+
+async function startStore(t: TestContext): Promise<{ target: string; got: Subject['got'] }> {
   const got: Subject['got'] = [];
   const store = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -30,13 +38,11 @@ async function start(t: TestContext, options: Partial<FaultProxyOptions> = {}): 
   store.listen(0, '127.0.0.1');
   await once(store, 'listening');
   const target = `http://127.0.0.1:${(store.address() as AddressInfo).port}`; // it listens on TCP
-  const proxy = await FaultProxy.start({ target, ...options });
-  t.after(async () => {
-    await proxy.close();
+  t.after(() => {
     store.closeAllConnections();
     store.close();
   });
-  return { proxy, got };
+  return { target, got };
 }
 
 interface Reply {
@@ -163,6 +169,17 @@ test('the rate is bounded', async (t) => {
   const startMs = performance.now();
   await ask(`${proxy.url}/bucket/key`);
   assert.ok(performance.now() - startMs >= 200);
+});
+
+test('in a process of its own it counts the same', async (t) => {
+  const { target } = await startStore(t);
+  const proxy = await startProxyProcess({ target, latencyMs: DISTANT_MS });
+  t.after(() => proxy.stop());
+  assert.ok((await ask(`${proxy.url}/bucket/key`)).body.equals(BODY));
+  assert.equal((await proxy.takeStats()).bytesDown, BODY.length);
+  await ask(`${proxy.url}/bucket/key`, 'PUT', BODY);
+  const { requests, bytesUp, bytesDown } = await proxy.stats();
+  assert.deepEqual([requests.put, requests.get, bytesUp, bytesDown], [1, 0, BODY.length, 0]);
 });
 
 test('verbs of the three protocols', () => {

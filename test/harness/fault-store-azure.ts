@@ -44,7 +44,8 @@ export async function startAzureFaultStore(): Promise<FaultStore> {
     },
     deleteBucket: (container) => server.deleteContainer(container),
     open: (container, prefix, limits = {}) => open(container, prefix, proxy.url, limits),
-    openDirectly: (container, prefix) => open(container, prefix, `http://127.0.0.1:${server.port}`, {}),
+    openDirectly: (container, prefix, base = `http://127.0.0.1:${server.port}`, limits = {}) =>
+      open(container, prefix, base, limits),
     async putObject(container, key, bytes) {
       const { BlobServiceClient, StorageSharedKeyCredential } = await import('@azure/storage-blob');
       const service = new BlobServiceClient(server.endpoint, new StorageSharedKeyCredential(account, accountKey));

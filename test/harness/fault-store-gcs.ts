@@ -45,7 +45,7 @@ export async function startGcsFaultStore(): Promise<FaultStore> {
       await server.deleteBucket(bucket);
     },
     open: (bucket, prefix, limits = {}) => open(bucket, prefix, proxy.url, limits),
-    openDirectly: (bucket, prefix) => open(bucket, prefix, server.endpoint, {}),
+    openDirectly: (bucket, prefix, endpoint = server.endpoint, limits = {}) => open(bucket, prefix, endpoint, limits),
     async putObject(bucket, key, bytes) {
       const place = `${server.endpoint}/upload/storage/v1/b/${bucket}/o?uploadType=media&name=${encodeURIComponent(key)}`;
       const answer = await fetch(place, { method: 'POST', body: Buffer.from(bytes) });

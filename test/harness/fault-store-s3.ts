@@ -45,7 +45,8 @@ export async function startS3FaultStore(): Promise<FaultStore> {
       await server.client.send(new DeleteBucketCommand({ Bucket: bucket }));
     },
     open: (bucket, prefix, limits: OpenLimits = {}) => open(bucket, prefix, { endpoint: proxy.url, ...limits }),
-    openDirectly: (bucket, prefix) => open(bucket, prefix, {}),
+    openDirectly: (bucket, prefix, endpoint = server.endpoint, limits = {}) =>
+      open(bucket, prefix, { endpoint, ...limits }),
     async putObject(bucket, key, bytes) {
       const { PutObjectCommand } = await import('@aws-sdk/client-s3');
       await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: bytes }));

@@ -7,6 +7,7 @@ import type { Answer } from './proxy-faults.ts';
 export interface OpenLimits {
   /** Without a byte in either direction. */
   readonly idleTimeoutMs?: number;
+  readonly connectTimeoutMs?: number;
 }
 
 /** An adapter; some refresh their credentials when asked to, the others by themselves. */
@@ -19,8 +20,8 @@ export interface FaultStore {
   deleteBucket(bucket: string): Promise<void>;
   /** Through the proxy, without wrappers. */
   open(bucket: string, prefix: string, limits?: OpenLimits): Promise<Adapter>;
-  /** Past the proxy. */
-  openDirectly(bucket: string, prefix: string): Promise<BlobStorage>;
+  /** Past the proxy, or at another server. */
+  openDirectly(bucket: string, prefix: string, server?: string, limits?: OpenLimits): Promise<Adapter>;
   /** An object that is no blob of ours, at a key as it is. */
   putObject(bucket: string, key: string, bytes: Uint8Array): Promise<void>;
   readonly answers: StoreAnswers;

@@ -10,8 +10,9 @@ import { limitedStorage } from '../../repo-format/blob/wrap/limited.ts';
 import { retryingStorage } from '../../repo-format/blob/wrap/retrying.ts';
 import { blobStorageSuite } from './blob-storage-suite.ts';
 import { FAULTS, type FaultName, outcomeOf } from './fault-matrix.ts';
-import type { FaultStore, OpenLimits, ServerName } from './fault-store.ts';
+import type { Adapter, FaultStore, OpenLimits, ServerName } from './fault-store.ts';
 import type { FaultPlan, Verb } from './proxy-faults.ts';
+import { silentListener } from './silent-listener.ts';
 import { SeededRandom } from './seeded-random.ts';
 
 const signal = new AbortController().signal;
@@ -90,6 +91,10 @@ class Trial {
     return trial;
   }
 
+  get test(): TestContext {
+    return this.#t;
+  }
+
   get bucket(): string {
     return this.#bucket;
   }
@@ -100,8 +105,16 @@ class Trial {
 
   /** The adapter with its retries, as commands use it. */
   async reopen(limits?: OpenLimits): Promise<void> {
+    await this.#wrap(await this.store.open(this.#bucket, PREFIX, limits));
+  }
+
+  /** As if the store were there. */
+  async reopenAt(server: string, limits: OpenLimits): Promise<void> {
+    await this.#wrap(await this.store.openDirectly(this.#bucket, PREFIX, server, limits));
+  }
+
+  async #wrap(adapter: Adapter): Promise<void> {
     await this.#storage.close();
-    const adapter = await this.store.open(this.#bucket, PREFIX, limits);
     const { refreshCredentials } = adapter;
     this.#storage = retryingStorage(
       limitedStorage(adapter, { reads: 8, writes: 8, lists: 4 }),
@@ -269,7 +282,25 @@ function bodyRows(row: Row): void {
 }
 
 function stallRows(row: Row): void {
+  row('noConnection', async (trial) => {
+    await trial.put('p0', 100_000);
+    await trial.reopenAt(await silentListener(trial.test), { connectTimeoutMs: 200 });
+    await trial.fails(() => trial.read('p0'));
+    await trial.fails(() => trial.put('p1', 100_000));
+  });
   const limits = { idleTimeoutMs: 1500 };
+  row('slow', async (trial) => {
+    await trial.put('p0', 10);
+    const adapter = await trial.store.open(trial.bucket, PREFIX, { connectTimeoutMs: 1500 });
+    trial.test.after(() => adapter.close());
+    trial.store.proxy.latencyMs = 2000;
+    try {
+      // None of them may take the waiting for the others for a store that does not answer.
+      await Promise.all(Array.from({ length: 150 }, () => adapter.getMetadata('p0' as BlobId, signal)));
+    } finally {
+      trial.store.proxy.latencyMs = 0;
+    }
+  });
   row('stallDown', async (trial) => {
     await trial.put('p0', 2 * MIB);
     await trial.reopen(limits);

@@ -56,6 +56,11 @@ test('a repository with retention locks packs, indexes and format blobs, and kop
   await storage.extendRetention?.(id, { mode: 'GOVERNANCE', periodMs: 9 * DAY_MS }, signal);
   assert.ok(((await lockOf(bucket, `${prefix}${id}`))?.untilMs ?? 0) > Date.now() + 8 * DAY_MS);
 
+  await windlass.ok('maintenance', 'set', '--extend-object-locks', 'true');
+  const before = (await lockOf(bucket, `${prefix}kopia.repository`))?.untilMs ?? 0;
+  await windlass.ok('maintenance', 'run', '--full', '--safety', 'full');
+  assert.ok(((await lockOf(bucket, `${prefix}kopia.repository`))?.untilMs ?? 0) > before, 'full maintenance extends');
+
   if (kopia === undefined) return;
   await kopia.connect();
   await backUpByKopia(kopia, tree);
