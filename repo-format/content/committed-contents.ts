@@ -80,6 +80,11 @@ export class CommittedContents {
     return this.#revision;
   }
 
+  /** Changes whenever the set was read from storage anew, so that it may have what others wrote. */
+  get refreshes(): number {
+    return this.#installedLoad;
+  }
+
   find(id: ContentId): IndexEntry | undefined {
     return this.indexSet.find(contentKey(id));
   }

@@ -266,13 +266,20 @@ export class ContentManager {
     else if (entry?.deleted === false) this.#rows.delete(entry, this.#nowSeconds());
   }
 
-  /** Marks the content of a live `entry` deleted, unless somebody has changed it since the entry was read. */
-  async deleteEntry(entry: IndexEntry, signal: AbortSignal): Promise<void> {
+  /** Changes whenever the index was read from storage anew, so that it may have what others wrote. */
+  get refreshes(): number {
+    return this.#committed.refreshes;
+  }
+
+  /**
+   * Marks the content of a live `entry` deleted, unless somebody has changed it since the entry was read. That was when
+   * `refreshes` had the value given; while it has, nobody else's changes are known, and nothing needs to be looked up.
+   */
+  async deleteEntry(entry: IndexEntry, readAt: number, signal: AbortSignal): Promise<void> {
     do await this.startSession(signal);
     while (!this.#isReady);
-    if (!entry.deleted && this.isCurrent(entry) && !this.#newContents.has(contentKey(entry.id))) {
-      this.#rows.delete(entry, this.#nowSeconds());
-    }
+    if (entry.deleted || this.#newContents.has(contentKey(entry.id))) return;
+    if (this.refreshes === readAt || this.isCurrent(entry)) this.#rows.delete(entry, this.#nowSeconds());
   }
 
   /**

@@ -195,3 +195,22 @@ test('keys that are not uniform are found all the same', () => {
     assert.equal(set.state(absent), ABSENT);
   }
 });
+
+test('walking in place tells for each content the row that looking it up tells', () => {
+  const random = new SeededRandom(23);
+  const groups = Array.from({ length: 6 }, () => randomEntries(random, 200, 3, 1_000));
+  for (const watermark of [undefined, 1_700_000_001]) {
+    const set = setOf(groups, watermark);
+    const walked = Array.from(set.iterateRows(), ({ index, entry, row }) => ({ ...index.entryAt(entry), row }));
+    assert.deepEqual(
+      walked.map(({ row: _, ...entry }) => entry),
+      [...set.iterate()],
+    );
+    assert.equal(new Set(walked.map(({ row }) => row)).size, walked.length);
+    for (const { row, ...entry } of walked) {
+      assert.equal(set.rowOf(contentKey(entry.id)), row);
+      assert.deepEqual(Buffer.from(set.keyOfRow(row)), Buffer.from(contentKey(entry.id)));
+      assert.deepEqual(rank(set.find(set.keyOfRow(row))), rank(entry));
+    }
+  }
+});

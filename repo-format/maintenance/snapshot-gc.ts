@@ -102,7 +102,7 @@ export const snapshotGcTask: Task = {
     const { repository, cipher } = run;
     // Contents of a snapshot are indexed before or with its manifest: the set of contents is looked at after the list.
     const manifests = await listSnapshots(repository.manifests, {}, signal);
-    const indexSet = repository.contents.indexSet;
+    const { indexSet, refreshes } = repository.contents;
     const report = (unit: string) => (done: number) => run.progress({ task: 'snapshot-gc', done, unit });
     const used = await findUsedContents(
       manifests,
@@ -119,7 +119,7 @@ export const snapshotGcTask: Task = {
         `${counts.undelete.count} to bring back`,
       facts: { snapshots: manifests.length, ...statsOf(counts) },
       async apply(applySignal) {
-        await applySweep(run, indexSet, used, limits, applySignal);
+        await applySweep(run, { indexSet, refreshes, used, limits }, applySignal);
         return { kind: 'snapshotGCStats', data: statsOf(counts) } satisfies TaskStats;
       },
     };
@@ -152,14 +152,17 @@ function statsOf(counts: SweepCounts): Record<string, number> {
 export const CONTENTS_A_FLUSH = 100_000;
 const CONTENTS_A_READ = 1 << 12;
 
-async function applySweep(
-  run: MaintenanceRun,
-  indexSet: IndexSet,
-  used: RowSet,
-  limits: SweepLimits,
-  signal: AbortSignal,
-): Promise<void> {
+/** What the plan found, and by which reading of the index. */
+interface Marked {
+  readonly indexSet: IndexSet;
+  readonly refreshes: number;
+  readonly used: RowSet;
+  readonly limits: SweepLimits;
+}
+
+async function applySweep(run: MaintenanceRun, marked: Marked, signal: AbortSignal): Promise<void> {
   const { repository } = run;
+  const { indexSet, refreshes, used, limits } = marked;
   const { contents } = repository;
   let changed = 0;
   const revived: IndexEntry[] = [];
@@ -173,7 +176,7 @@ async function applySweep(
     used,
     limits,
     async (verdict, entry) => {
-      if (verdict === 'delete') await contents.deleteEntry(entry, signal);
+      if (verdict === 'delete') await contents.deleteEntry(entry, refreshes, signal);
       else revived.push(entry);
       changed++;
       if (revived.length >= CONTENTS_A_READ) await undelete(run, revived.splice(0), signal);

@@ -74,7 +74,7 @@ async function dieAt(t: TestContext, step: number): Promise<boolean> {
       () => undefined,
       (error: unknown) => error,
     );
-    if (failure !== undefined) assert.ok(dying.isDead(), String(failure));
+    if (failure !== undefined) assert.ok(dying.isDead(), describeFailure(failure));
     assert.deepEqual((await repository.verify()).sort(), [...kept].sort());
   }
   // Whatever was left lying about goes in the end.
@@ -97,3 +97,7 @@ test('maintenance that dies after each of its writing steps loses nothing and is
   }
   assert.fail('the cycles have more steps than were tried');
 });
+
+function describeFailure(failure: unknown): string {
+  return failure instanceof Error ? `${failure.message} ${failure.stack ?? ''}` : 'failed with something else';
+}
