@@ -6,6 +6,7 @@ import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, writeFile
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { findKopia, KopiaClient } from '../harness/kopia-client.ts';
 import { describeResult, runCommand, type CommandResult } from '../harness/run-command.ts';
 import { startS3Server, type S3Server } from '../harness/s3-server.ts';
 import { memoryFolder } from '../harness/scratch.ts';
@@ -183,7 +184,7 @@ interface Made {
 describe('repositories that we make for Velero', () => {
   test("are where Velero looks, and set up as Velero's", async (t) => {
     await server.createBucket('fresh');
-    const { ok, windlass } = place(t, 'fresh', 'my-ns');
+    const { ok, windlass, folder } = place(t, 'fresh', 'my-ns');
     const status = JSON.parse(await ok('repository', 'create', '--json')) as {
       uniqueIDHex: string;
       contentFormat: { hash: string };
@@ -196,5 +197,26 @@ describe('repositories that we make for Velero', () => {
     const info = JSON.parse(await ok('maintenance', 'info', '--json')) as { owner: string };
     assert.equal(info.owner, 'default@default');
     assert.match((await windlass('repository', 'create')).stderr, /\[REPOSITORY_EXISTS\]/);
+    const tree = join(folder, 'tree');
+    mkdirSync(tree);
+    writeFileSync(join(tree, 'a.txt'), 'some text');
+    await ok('snapshot', 'create', tree, '--source', 'snapshot-pod-volume/kopia/my-ns/web-0/data');
+    const program = findKopia();
+    if (program === undefined) return;
+    // Velero's own client is Kopia under Velero's name.
+    const repository = ['s3', '--bucket=fresh', '--prefix=kopia/my-ns/', `--endpoint=${new URL(server.endpoint).host}`];
+    const kopia = new KopiaClient({
+      program,
+      folder: join(folder, 'kopia'),
+      repository: [...repository, '--disable-tls'],
+      password: PASSWORD,
+      environment: server.environment,
+    });
+    await kopia.connect();
+    const [snapshot, ...others] = (await kopia.json('snapshot', 'list', '--all')) as Made[];
+    assert.equal(others.length, 0);
+    assert.deepEqual(snapshot?.tags, { 'snapshot-requester': 'snapshot-pod-volume', 'snapshot-uploader': 'kopia' });
+    assert.equal(((await kopia.json('maintenance', 'info')) as { owner: string }).owner, 'default@default');
+    await kopia.ok('snapshot', 'verify', '--verify-files-percent=100');
   });
 });
