@@ -157,5 +157,11 @@ test('a lost kopia.repository: from a copy, only when the password opens it', as
   assert.deepEqual(damaged.files('kopia.repository.f'), []);
   await damaged.mend('--format-blob', copy);
   assert.deepEqual(readFileSync(format), bytes);
+  // A recovery kit carries it within its page.
+  rmSync(format);
+  const blobs = { 'kopia.repository': bytes.toString('base64') };
+  writeFileSync(copy, `<html><script type="application/json" id="kit">${JSON.stringify({ blobs })}</script></html>`);
+  await damaged.mend('--format-blob', copy);
+  assert.deepEqual(readFileSync(format), bytes);
   await damaged.windlass.ok('snapshot', 'verify');
 });

@@ -74,7 +74,10 @@ export function defineRepositoryCommands(program: Command, run: Runner): void {
       .command('repair')
       .description('mend a damaged repository: shows what it would do; --apply does it')
       .option('--apply', 'write; without it nothing is changed')
-      .option('--format-blob <file>', 'a copy of kopia.repository, for when it is lost and packs have none')
+      .option(
+        '--format-blob <file>',
+        'a copy of kopia.repository or a recovery kit, for when it is lost and packs have none',
+      )
       .option('--heal-from <path>', 'store lost contents of files again from a tree that still has them')
       .option('--drop-lost', 'take contents off the index that stay lost, with the snapshots and policies among them')
       .action(async (options: RepairCommandOptions, command: Command) => {

@@ -35,6 +35,9 @@ interface Plan extends RepairReport {
 }
 
 const MAX_PATHS_SHOWN = 3;
+const MAX_KIT_BYTES = 64 << 20;
+/** A recovery kit is a page with blobs by name in its JSON; a format blob itself has no such member. */
+const KIT_FORMAT_BLOB = /"kopia\.repository"\s*:\s*"([A-Za-z0-9+/=]+)"/;
 
 export async function repairCommand(context: CliContext, options: RepairCommandOptions): Promise<ExitCode> {
   const { signal, logger } = context;
@@ -100,12 +103,17 @@ async function formatCopy(
   }
 }
 
+/** The format blob as it is, or the one that a recovery kit carries. */
 async function readCopy(path: string): Promise<Uint8Array> {
   await using file = await open(path);
   const { size } = await file.stat();
-  if (size > MAX_FORMAT_BLOB_BYTES)
-    throw cliError('CLI_USAGE', `${path} is too large for a kopia.repository`, { path });
-  return new Uint8Array(await file.readFile());
+  if (size > MAX_KIT_BYTES)
+    throw cliError('CLI_USAGE', `${path} is too large for a copy of kopia.repository`, { path });
+  const bytes = new Uint8Array(await file.readFile());
+  const [, inKit] = KIT_FORMAT_BLOB.exec(Buffer.from(bytes).toString('latin1')) ?? [];
+  const copy = inKit === undefined ? bytes : new Uint8Array(Buffer.from(inKit, 'base64'));
+  if (copy.length <= MAX_FORMAT_BLOB_BYTES) return copy;
+  throw cliError('CLI_USAGE', `${path} holds no copy of kopia.repository`, { path });
 }
 
 async function putFormatBlob(storage: BlobStorage, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
