@@ -1,7 +1,9 @@
 // Mark, move, drop and delete together, over simulated days.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { WindlassError } from '../../base/errors.ts';
 import { MaintainedRepository } from '../../test/harness/maintained-repository.ts';
+import type { BlobId, BlobStorage } from '../blob/storage.ts';
 
 const noise = (seed: string, kilobytes = 64): string => {
   let text = '';
@@ -37,4 +39,31 @@ test('without safety, what nobody needs is gone at once', async (t) => {
   await repository.maintain({ safety: 'none' });
   assert.deepEqual(await repository.verify(), [kept]);
   assert.ok((await repository.packBytes()) < beforeBytes * 1.2, `${beforeBytes} → ${await repository.packBytes()}`);
+});
+
+test('on a full store what is garbage already goes first, else it is said how many bytes are needed', async (t) => {
+  const repository = await MaintainedRepository.create(t);
+  const kept = await repository.store({ kept: noise('kept') });
+  let limitBytes = 0;
+  const storage: BlobStorage = {
+    ...repository.storage,
+    putBlob: async (id, bytes, signal) => {
+      if ((await repository.packBytes()) <= limitBytes) return repository.storage.putBlob(id, bytes, signal);
+      throw new WindlassError('no space left', { code: 'BLOB_STORE_FULL' });
+    },
+  };
+  await assert.rejects(repository.maintain({}, storage), (error: WindlassError) => {
+    assert.equal(error.code, 'MAINTENANCE_STORE_FULL');
+    assert.ok(Number(error.context['neededBytes']) > 50);
+    return true;
+  });
+  // A pack that no index names, of a session long dead.
+  const orphan = `p${'0'.repeat(32)}-s0011223344556677145` as BlobId;
+  await repository.storage.putBlob(orphan, new Uint8Array(1_000_000), t.signal);
+  limitBytes = 1_000_000;
+  repository.passHours(25);
+  await repository.store({ kept: noise('kept') });
+  await repository.maintain({}, storage);
+  assert.deepEqual(await repository.blobs('p000000'), []);
+  assert.ok((await repository.verify()).includes(kept));
 });

@@ -189,3 +189,21 @@ export const fullDeletePacksTask = deletePacksTask('full', () => true);
 /** In a quick cycle only one of these two has anything to do: the one that finds what the last rewrite left behind. */
 export const quickDeletePacksTask = deletePacksTask('quick', (schedule) => !wasLastRewriteFull(schedule));
 export const fullDeleteInQuickTask = deletePacksTask('full', wasLastRewriteFull);
+
+/**
+ * Deletes what is unreferenced already, on a store that takes no more bytes: nothing is written, and nothing is recorded. The
+ * store's time is taken from its newest blob, which is no later than now, so that no blob looks older than it is. Answers
+ * the bytes freed.
+ */
+export async function freeWithoutWriting(
+  run: Omit<DeletionRun, 'startTimeMs'> & { readonly schedule: Schedule },
+  signal: AbortSignal,
+): Promise<number> {
+  const { storage } = run.repository;
+  let startTimeMs = 0;
+  for await (const { timestampMs } of storage.listBlobs('', signal)) startTimeMs = Math.max(startTimeMs, timestampMs);
+  if (!isDeleteAllowed(run.schedule, run.safety, BigInt(Math.floor(startTimeMs)) * 1_000_000n)) return 0;
+  await run.repository.refresh(signal);
+  const { options } = await planDeletion({ ...run, startTimeMs }, ALL_PREFIXES, signal);
+  return (await deletePacks(storage, { ...options, dryRun: false }, { signal })).deleted.bytes;
+}

@@ -1,18 +1,20 @@
 // Enters maintenance (snapshots §7.3): who may, what is due, one at a time on this machine, the next time first, then the
 // clocks, then the work.
 import type { Clock } from '../../base/clock.ts';
-import { WindlassError } from '../../base/errors.ts';
+import { hasCode, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
+import type { BlobMetadata } from '../blob/storage.ts';
 import { createContentCipher } from '../crypto/content-cipher.ts';
 import { loadEpochSnapshot, type EpochSnapshot } from '../epoch/snapshot.ts';
 import { cipherSpecOf } from '../format/repository-config.ts';
 import { createKeyedHash } from '../hash/keyed-hash.ts';
 import { runCycle, type CycleListener, type CycleRun, type TaskResult } from './cycle.ts';
+import { freeWithoutWriting } from './delete-packs.ts';
 import { isOwner, requireOwner, type Client } from './ownership.ts';
 import { loadParameters, type MaintenanceParameters } from './parameters.ts';
 import { SAFETY, type SafetyLevel } from './safety-parameters.ts';
-import { loadSchedule, storeSchedule, type Schedule } from './schedule.ts';
+import { encodeSchedule, loadSchedule, storeSchedule, type Schedule } from './schedule.ts';
 import { loadSessions } from './sessions.ts';
 import type { MaintainedRepository, MaintenanceMode, TaskProgress } from './task.ts';
 import { tasksOf } from './tasks.ts';
@@ -122,8 +124,15 @@ async function enter(
   let schedule = await loadSchedule(storage, format, signal);
   let startTimeMs = clock.nowMs();
   if (!options.dryRun) {
-    schedule = withNextTimes(schedule, mode, parameters, clock.nowNs());
-    startTimeMs = (await storeSchedule(storage, format, schedule, random, signal)).timestampMs;
+    const next = withNextTimes(schedule, mode, parameters, clock.nowNs());
+    const store = (): Promise<BlobMetadata> => storeSchedule(storage, format, next, random, signal);
+    const free = (): Promise<number> => {
+      const cipher = createContentCipher(cipherSpecOf(format.config));
+      const safety = SAFETY[options.safety];
+      return freeWithoutWriting({ repository, cipher, safety, parameters, schedule }, signal);
+    };
+    startTimeMs = (await storeOrFree(store, free, encodeSchedule(next).length)).timestampMs;
+    schedule = next;
     requireSameTime(startTimeMs, clock.nowMs());
   }
   const epochs = epochView(repository, clock);
@@ -149,6 +158,31 @@ async function enter(
     logger,
     progress: (progress) => deps.listener?.onProgress?.(progress),
   };
+}
+
+/**
+ * The first write of a cycle. Where the store is full, what is garbage already is deleted first, which needs no byte.
+ * `MAINTENANCE_STORE_FULL` says how many are needed when that was not enough.
+ */
+async function storeOrFree(
+  store: () => Promise<BlobMetadata>,
+  free: () => Promise<number>,
+  neededBytes: number,
+): Promise<BlobMetadata> {
+  const unlessFull = (error: unknown): unknown => {
+    if (hasCode(error, 'BLOB_STORE_FULL')) return error;
+    throw error;
+  };
+  let full: unknown;
+  const stored = await store().catch((error: unknown) => void (full = unlessFull(error)));
+  if (stored !== undefined) return stored;
+  const freedBytes = await free();
+  const again = await store().catch((error: unknown) => void (full = unlessFull(error)));
+  if (again !== undefined) return again;
+  throw new WindlassError(
+    `the store is full: ${freedBytes} bytes could be freed without writing, and to go on ${neededBytes} are needed at least`,
+    { code: 'MAINTENANCE_STORE_FULL', context: { freedBytes, neededBytes }, cause: full },
+  );
 }
 
 /** One listing of the epochs serves several tasks, for half of the time that it is valid. */
