@@ -2,7 +2,7 @@
 // script and a copy of the two format blobs, sealed as they are: the password is still needed, and is asked for by the page.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { execFile } from 'node:child_process';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { toHex } from '../../base/hex.ts';
@@ -67,7 +67,8 @@ async function loadPage(): Promise<string> {
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error;
   }
-  const script = fileURLToPath(new URL('../../scripts/recovery-kit-page.ts', import.meta.url));
+  // In two steps: the build takes a file's URL for a worker's.
+  const script = join(fileURLToPath(new URL('../../scripts/', import.meta.url)), 'recovery-kit-page.ts');
   const { stdout } = await run(process.execPath, [script], { maxBuffer: MAX_PAGE_BYTES, env: {} });
   return stdout;
 }
