@@ -8,7 +8,7 @@ import {
   putIndex,
   type IndexRepository,
 } from '../../test/harness/index-repository.ts';
-import type { BlobId } from '../blob/storage.ts';
+import type { BlobId, BlobStorage } from '../blob/storage.ts';
 import type { ContentId } from '../index/content-id.ts';
 import { openBlob, sealBlob } from './encrypted-blob.ts';
 import { activeLegacyBlobs, parseCompactionLog } from './legacy.ts';
@@ -212,4 +212,22 @@ test('damage is reported at once, even when another blob has vanished', async (t
   const damaged = loadIndexSet({ ...repository, storage: faulty.storage }, signal);
   await assert.rejects(damaged, { code: 'BLOB_CORRUPT' });
   assert.deepEqual(repository.clock.sleepsMs, []);
+});
+
+test('a copy that does not open is dropped, and the store asked once more', async () => {
+  const repository = createIndexRepository();
+  const id = await putIndex(repository, 'xn0_', 's0123456789abcdef147-c1', [anEntry()]);
+  const { storage } = repository;
+  let copies = 1;
+  const withCopy: BlobStorage = Object.assign(Object.create(storage) as BlobStorage, {
+    getBlob: async (...args: Parameters<BlobStorage['getBlob']>) => {
+      const bytes = await storage.getBlob(...args);
+      return copies > 0 ? bytes.fill(1) : bytes;
+    },
+    dropCached: (dropped: string) => dropped === id && copies-- > 0,
+  });
+  const { indexSet } = await loadIndexSet({ ...repository, storage: withCopy }, signal);
+  assert.equal(indexSet.rowCount, 1);
+  copies = 2;
+  await assert.rejects(loadIndexSet({ ...repository, storage: withCopy }, signal), { code: 'BLOB_CORRUPT' });
 });

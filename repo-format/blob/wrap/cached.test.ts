@@ -1,6 +1,7 @@
 // The cache as its users see it: fewer requests, the same bytes, whatever lies in its folder.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   globSync,
@@ -209,6 +210,40 @@ test('the least recently used go when there is too much, the young stay, leftove
     );
   assert.ok(!left.some((path) => path.includes('abc.f.tmp')));
   assert.ok(left.some((path) => path.includes('abd.f.tmp')));
+});
+
+test('processes share the folder, and one that is killed takes nothing with it', async (t) => {
+  const { open, folder, store } = createFixture(t);
+  const module = new URL('cache-folder.ts', import.meta.url).href;
+  const program = `
+    const { CacheFolder } = await import(${JSON.stringify(module)});
+    const { randomBytes } = await import('node:crypto');
+    const log = () => undefined;
+    const deps = { clock: { nowMs: Date.now }, random: { bytes: randomBytes }, logger: { debug: log, warn: log } };
+    const options = { path: ${JSON.stringify(folder)}, limitBytes: 1e9, key: new Uint8Array(16).fill(5) };
+    const cache = CacheFolder.open(options, deps);
+    for (let round = 0; ; round++) {
+      const id = '${INDEX}'.replace('xn0', 'xn' + (round % 20));
+      const bytes = new Uint8Array(20_000).fill(round % 20);
+      cache.write(id, bytes);
+      const read = cache.read(id);
+      if (read !== undefined && Buffer.compare(read, bytes) !== 0) process.exit(7);
+      if (round === 20) process.stdout.write('.');
+      if (round % 20 === 0) await new Promise(setImmediate);
+    }`;
+  const children = [1, 2].map(() =>
+    spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
+  for (const child of children) await once(child.stdout, 'data');
+  const exits = children.map((child) => once(child, 'exit'));
+  for (const child of children) child.kill('SIGKILL');
+  for (const exit of exits) assert.deepEqual(await exit, [null, 'SIGKILL']);
+  for (let n = 0; n < 20; n++) {
+    const id = INDEX.replace('xn0', `xn${n}`) as BlobId;
+    const expected = new Uint8Array(20_000).fill(n);
+    await store.putBlob(id, expected, t.signal);
+    assert.deepEqual(await open().getBlob(id, undefined, t.signal), expected);
+  }
 });
 
 function flipped(file: Uint8Array, at: number): Uint8Array {
