@@ -32,12 +32,19 @@ export interface ParsedIndex {
   addPackEnds(ends: Map<BlobId, number>): void;
   /** `INDEX_CORRUPT` when the row points outside the index. */
   entryAt(entry: number): IndexEntry;
+  /** As `entryAt`, for who takes the key from {@link keyAt}: an id in text costs more than all the rest. */
+  valueAt(entry: number): EntryValue;
   iterate(): IterableIterator<IndexEntry>;
 }
 
 export function indexCorrupt(reason: string, context: Record<string, number | string> = {}): WindlassError {
   return new WindlassError(`index is corrupt: ${reason}`, { code: 'INDEX_CORRUPT', context });
 }
+
+/** All of an entry but its id. */
+export type EntryValue = Omit<IndexEntry, 'id'>;
+
+const NO_ID = '' as ContentId;
 
 /** The columns that depend on the version. `at` is the offset of the row's value in `bytes`. */
 export interface RowReader {
@@ -229,6 +236,11 @@ export class RowIndex implements ParsedIndex {
       if (end > (byNumber[number] ?? end)) byNumber[number] = end;
     }
     packIds.forEach((packId, number) => raise(packId, byNumber[number] ?? 0));
+  }
+
+  valueAt(entry: number): EntryValue {
+    if (!(entry >= 0 && entry < this.entryCount)) throw new RangeError(`no entry ${entry}`);
+    return this.#rows.value(this.keyOffset(entry) + this.keySize, NO_ID);
   }
 
   entryAt(entry: number): IndexEntry {

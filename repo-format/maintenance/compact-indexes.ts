@@ -4,7 +4,7 @@
 import { WindlassError } from '../../base/errors.ts';
 import type { BlobMetadata } from '../blob/storage.ts';
 import { compareEntries, type IndexEntry } from '../index/entry.ts';
-import { IndexBuilder, textHash } from '../index/index-builder.ts';
+import { IndexBuilder } from '../index/index-builder.ts';
 import { parseIndex } from '../index/parse-index.ts';
 import type { ParsedIndex } from '../index/parsed-index.ts';
 import { releaseBytes } from '../index/row-store.ts';
@@ -30,7 +30,7 @@ export interface MergedShard {
 const MAX_SHARD_ENTRIES = 1 << 21;
 const MIN_SHARD_ENTRIES = 1 << 16;
 /** The process without any index, and what collections leave lying about. */
-const BASE_BYTES = 150 << 20;
+const BASE_BYTES = 160 << 20;
 /** While a shard is gathered, sorted, encoded and sealed. */
 const BYTES_PER_ENTRY = 150;
 
@@ -40,6 +40,9 @@ export function shardEntriesWithin(memoryLimitBytes: number | undefined, loadedB
   const entries = Math.floor((memoryLimitBytes - BASE_BYTES - loadedBytes) / BYTES_PER_ENTRY);
   return Math.min(Math.max(entries, MIN_SHARD_ENTRIES), MAX_SHARD_ENTRIES);
 }
+
+/** Of either end of a key. */
+const SHARD_BYTES = 4;
 
 // After so many rows whoever waits on this thread (a signal, a timer) gets a turn.
 const ROWS_PER_TURN = 1 << 16;
@@ -87,8 +90,20 @@ async function occupiedShards(
   return { shards: [...seen].toSorted((a, b) => a - b), of };
 }
 
+/**
+ * HOT. From the first and last bytes of the key, which are those of a hash: as uniform as Kopia's hash of the id's text, and
+ * ten times cheaper. Readers ask every shard anyway.
+ */
 function shardOf(index: ParsedIndex, entry: number, of: number): number {
-  return of === 1 ? 0 : textHash(index.bytes, index.keyOffset(entry), index.keySize) % of;
+  if (of === 1) return 0;
+  const { bytes, keySize } = index;
+  const at = index.keyOffset(entry);
+  const count = Math.min(SHARD_BYTES, keySize - 1);
+  let mixed = bytes[at] ?? 0;
+  for (let i = 1; i <= count; i++) {
+    mixed = Math.imul(mixed, 257) ^ (bytes[at + i] ?? 0) ^ (bytes[at + keySize - i] ?? 0);
+  }
+  return (mixed >>> 0) % of;
 }
 
 async function buildShard(
@@ -99,7 +114,7 @@ async function buildShard(
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
   const builder = new IndexBuilder();
-  await eachEntry(inputs, source, wanted, signal, (entry) => builder.addEntry(entry));
+  await eachRow(inputs, source, wanted, signal, (index, row, key) => addRow(builder, index, row, key));
   const build = (from: IndexBuilder): Uint8Array | undefined => {
     const tail = options.tail?.();
     const built = from.build({
@@ -115,6 +130,23 @@ async function buildShard(
   const index = parseIndex(merged);
   await requireWhole(index, inputs, source, wanted, signal);
   return options.drop === undefined ? merged : build(without(index, options.drop));
+}
+
+/** HOT. The key goes over as it is, not by way of text. */
+function addRow(builder: IndexBuilder, index: ParsedIndex, row: number, key: Uint8Array): void {
+  const value = index.valueAt(row);
+  builder.add(
+    key,
+    builder.addPack(value.packId),
+    value.packOffset,
+    value.packedLength,
+    value.originalLength,
+    value.compressionId,
+    value.formatVersion,
+    value.timestampSeconds,
+    value.deleted,
+    value.encryptionKeyId,
+  );
 }
 
 function without(index: ParsedIndex, drop: (winner: IndexEntry) => boolean): IndexBuilder {
@@ -134,22 +166,12 @@ async function requireWhole(
   wanted: { readonly shard: number; readonly of: number },
   signal: AbortSignal,
 ): Promise<void> {
-  await eachRow(inputs, source, wanted, signal, (index, row) => {
-    const found = merged.find(index.keyAt(row));
+  await eachRow(inputs, source, wanted, signal, (index, row, key) => {
+    const found = merged.find(key);
     if (found >= 0 && merged.timestampAt(found) > index.timestampAt(row)) return;
-    if (found >= 0 && compareEntries(merged.entryAt(found), index.entryAt(row)) >= 0) return;
+    if (found >= 0 && compareEntries(merged.valueAt(found), index.valueAt(row)) >= 0) return;
     throw new WindlassError('a merged index lacks an entry of its inputs', { code: 'INTERNAL' });
   });
-}
-
-async function eachEntry(
-  inputs: readonly BlobMetadata[],
-  source: IndexSource,
-  wanted: { readonly shard: number; readonly of: number },
-  signal: AbortSignal,
-  visit: (entry: IndexEntry) => void,
-): Promise<void> {
-  await eachRow(inputs, source, wanted, signal, (index, row) => visit(index.entryAt(row)));
 }
 
 async function eachRow(
@@ -157,14 +179,19 @@ async function eachRow(
   source: IndexSource,
   { shard, of }: { readonly shard: number; readonly of: number },
   signal: AbortSignal,
-  visit: (index: ParsedIndex, row: number) => void,
+  visit: (index: ParsedIndex, row: number, key: Uint8Array) => void,
 ): Promise<void> {
   for (const blob of inputs) {
     signal.throwIfAborted();
     const index = await source(blob, signal);
+    // One for all rows: a view for each would be two million small objects.
+    const key = new Uint8Array(index.keySize);
     for (let row = 0; row < index.entryCount; row++) {
       if (row % ROWS_PER_TURN === ROWS_PER_TURN - 1) await turn(signal);
-      if (shardOf(index, row, of) === shard) visit(index, row);
+      if (shardOf(index, row, of) !== shard) continue;
+      const at = index.keyOffset(row);
+      for (let i = 0; i < key.length; i++) key[i] = index.bytes[at + i] ?? 0;
+      visit(index, row, key);
     }
   }
 }
