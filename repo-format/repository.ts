@@ -103,7 +103,7 @@ const INDEX_SHARE = 0.25;
 const NEVER = new AbortController().signal;
 const DEFAULT_PART_BYTES = 2 ** 30;
 /** Node itself, its heap, the index. */
-const PROCESS_BYTES = 128 << 20;
+const PROCESS_BYTES = 160 << 20;
 /** Metadata packs that one run uses; they are links to what is kept, mostly. */
 const RUN_PACK_BYTES = 2 * 2 ** 30;
 
@@ -404,11 +404,14 @@ function localPacks(format: OpenFormat, options: RepositoryOptions, deps: Reposi
   return { work, folder, gate, putGate, putBytes, fetchBytes, partBytes: options.partBytes ?? DEFAULT_PART_BYTES };
 }
 
-/** Half of what a limit leaves for anything but the process itself; at least one pack at a time. */
+/**
+ * A quarter of what a limit leaves for anything but the process itself, since a pack that was written to its file still takes
+ * memory until it is collected; at least one pack at a time.
+ */
 function fetchBytesWithin(memoryLimitBytes: number | undefined, packBytes: number): number {
   const most = FETCH_REQUESTS * packBytes;
   if (memoryLimitBytes === undefined) return most;
-  return Math.max(packBytes, Math.min(most, Math.floor((memoryLimitBytes - PROCESS_BYTES) / 2)));
+  return Math.max(packBytes, Math.min(most, Math.floor((memoryLimitBytes - PROCESS_BYTES) / 4)));
 }
 
 function writerSpec(

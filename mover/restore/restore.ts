@@ -348,7 +348,7 @@ class Restore {
     const wanted = Math.max(1, this.#options.parallel ?? os.availableParallelism());
     const { memoryLimitBytes } = this.#options;
     if (memoryLimitBytes === undefined) return wanted;
-    const forLanes = memoryLimitBytes - BASE_BYTES - this.#repo.fetchBytes;
+    const forLanes = memoryLimitBytes - BASE_BYTES - 2 * this.#repo.fetchBytes;
     return Math.max(1, Math.min(wanted, Math.floor(forLanes / LANE_BYTES)));
   }
 

@@ -8,10 +8,10 @@
 import { link, mkdir, open, readdir, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
-import { hasCode } from '../../base/errors.ts';
+import { hasCode, isAbortError } from '../../base/errors.ts';
 import { toHex } from '../../base/hex.ts';
 import type { RandomSource } from '../../base/random.ts';
-import { assertRangeInside, blobNotFound } from './blob-errors.ts';
+import { assertRangeInside } from './blob-errors.ts';
 import type { FetchGate } from './fetch-gate.ts';
 import { BLOB_FILE_SUFFIX, blobPath } from './filesystem-layout.ts';
 import { translateLocalError } from './local-errors.ts';
@@ -119,12 +119,12 @@ export class PackFolder {
       this.#touched.add(id);
       return this.#deps.storage.getBlob(id, range, signal);
     }
-    await this.ensure(id, signal);
     try {
+      await this.ensure(id, signal);
       return await this.#read(id, range);
     } catch (error) {
-      if (hasCode(error, 'BLOB_INVALID_RANGE')) throw error;
-      // It went meanwhile, or the disk fails: the store has it all the same.
+      if (hasCode(error, 'BLOB_INVALID_RANGE') || hasCode(error, 'BLOB_NOT_FOUND') || isAbortError(error)) throw error;
+      // It went meanwhile, or this machine has no place for it: the store has it all the same.
       return this.#deps.storage.getBlob(id, range, signal);
     }
   }
@@ -142,7 +142,7 @@ export class PackFolder {
       const bytes = new Uint8Array(range.length);
       for (let done = 0; done < range.length;) {
         const { bytesRead } = await file.read(bytes, done, range.length - done, range.offset + done);
-        if (bytesRead === 0) throw blobNotFound(id);
+        if (bytesRead === 0) throw new RangeError('the file became shorter while it was read');
         done += bytesRead;
       }
       return bytes;

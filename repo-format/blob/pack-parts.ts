@@ -199,7 +199,6 @@ export class PackParts {
     await this.#room({ part, bytes, mayEvict });
     let kept = 0;
     try {
-      await mkdir(this.#options.path, { recursive: true, mode: DIRECTORY_MODE });
       const gets = missing.map(async (span) => {
         kept += await this.#getSpan(part, span, onStart);
       });
@@ -240,6 +239,7 @@ export class PackParts {
   async #write(part: Part, offset: number, bytes: Uint8Array): Promise<void> {
     const path = blobPath(this.layout, part.packId);
     try {
+      await mkdir(this.#options.path, { recursive: true, mode: DIRECTORY_MODE });
       const writer = await open(path, constants.O_RDWR | constants.O_CREAT, FILE_MODE);
       try {
         for (let done = 0; done < bytes.length;) {
