@@ -67,3 +67,19 @@ test('on a full store what is garbage already goes first, else it is said how ma
   assert.deepEqual(await repository.blobs('p000000'), []);
   assert.ok((await repository.verify()).includes(kept));
 });
+
+test('what a collection marks while a writer begins to use it again is brought back, and never dropped', async (t) => {
+  const repository = await MaintainedRepository.create(t);
+  const tree = { back: noise('back'), folder: { too: noise('too') } };
+  await repository.delete(await repository.store(tree));
+  repository.passHours(25);
+  // It finds everything stored already, just before the collection marks it.
+  await using writer = await repository.open();
+  await repository.maintain();
+  const id = await repository.storeWith(writer, tree);
+  for (let day = 0; day < 6; day++) {
+    repository.passHours(25);
+    await repository.maintain();
+    assert.deepEqual(await repository.verify(), [id]);
+  }
+});
