@@ -41,7 +41,7 @@ export async function describeRepository(repository: Repository, signal: AbortSi
   const available = await repository.storage.freeBytes(signal);
   return {
     uniqueIDHex: repository.uniqueIdHex,
-    storage: { type: 'filesystem', displayName: repository.storage.displayName },
+    storage: storageOf(repository),
     volume: available === undefined ? {} : { available },
     contentFormat: {
       hash: config.hash,
@@ -61,6 +61,14 @@ export async function describeRepository(repository: Repository, signal: AbortSi
     blobs: { count, totalSize },
     ...(await countSnapshots(repository, signal)),
   };
+}
+
+/** Kopia's names of its providers. */
+const STORAGE_TYPES: Readonly<Record<string, string>> = { s3: 's3', azblob: 'azureBlob', gs: 'gcs' };
+
+function storageOf({ storage: { displayName } }: Repository): RepositoryDescription['storage'] {
+  const scheme = displayName.slice(0, Math.max(0, displayName.indexOf('://')));
+  return { type: STORAGE_TYPES[scheme] ?? 'filesystem', displayName };
 }
 
 /** The rest is worth showing, and needed most, when manifests are damaged. */

@@ -81,7 +81,9 @@ export function createOutput(
 function withStorage(text: string, storage: unknown): string {
   if (storage === undefined || !text.startsWith('{')) return text;
   const start = text.slice(0, -1);
-  return `${start}${start === '{' ? '' : ','}"storage":${jsonText(storage)}}`;
+  // The description of a repository has one of its own, which says where it is.
+  const name = text.includes('"storage":{"type":') ? 'storageRequests' : 'storage';
+  return `${start}${start === '{' ? '' : ','}"${name}":${jsonText(storage)}}`;
 }
 
 /** JSON with 64-bit integers written as plain numbers. */

@@ -188,7 +188,9 @@ describe('repositories that we make for Velero', () => {
     const status = JSON.parse(await ok('repository', 'create', '--json')) as {
       uniqueIDHex: string;
       contentFormat: { hash: string };
+      storage: { type: string };
     };
+    assert.equal(status.storage.type, 's3');
     assert.equal(status.contentFormat.hash, 'BLAKE3-256-128');
     const blob = JSON.parse(readFileSync(join(server.folder, 'fresh/kopia/my-ns/udmrepo.Repository'), 'utf8')) as {
       uniqueID: string;
