@@ -29,6 +29,11 @@ export async function bodyOf(
   return await readBody(stream, { expectedBytes: range?.length ?? length, maxBytes, details }, signal);
 }
 
+/** A body that nobody reads would keep its connection. */
+export function dropBody({ Body: body }: GetObjectCommandOutput): void {
+  (body as unknown as { destroy(): void } | undefined)?.destroy();
+}
+
 function parseContentRange(
   text: string | undefined,
 ): { from: number; to: number; total: number | undefined } | undefined {

@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.ts';
 import { assertRangeInside, blobInvalidRange, blobNotFound, storageIsReadOnly } from './blob-errors.ts';
 import { assertBlobId, assertBlobPrefix, isBlobId } from './blob-id.ts';
 import { isRetainedBlob } from './retained-blobs.ts';
-import { bodyOf, decodeKey, headerOf, md5Base64, nextToken, storeTime, wholeSeconds } from './s3-answers.ts';
+import { bodyOf, decodeKey, headerOf, md5Base64, nextToken, storeTime, wholeSeconds, dropBody } from './s3-answers.ts';
 import { createS3Client, s3Region, type S3Library } from './s3-client.ts';
 import { s3ErrorFacts, translateS3Error } from './s3-errors.ts';
 import type { S3Options } from './s3-options.ts';
@@ -49,7 +49,7 @@ class S3Storage implements BlobStorage {
   readonly #region: string;
   readonly #clock: Pick<Clock, 'nowMs'>;
   #client: S3Client;
-  /** Whether this client was answered: then what fails later is not the address. */
+  /** Whether anything succeeded: then what fails later is neither the address nor, from the start, the keys. */
   #hasAnswered = false;
   readonly #oldClients: S3Client[] = [];
   #retention: Retention | undefined;
@@ -99,7 +99,13 @@ class S3Storage implements BlobStorage {
     const command = new HeadObjectCommand(this.#place(id));
     const answer = await this.#request(
       { operation: 'look at', subject: `blob ${id}`, id },
-      (client) => client.send(command, { abortSignal: signal }),
+      async (client) => {
+        try {
+          return await client.send(command, { abortSignal: signal });
+        } catch (error) {
+          throw s3ErrorFacts(error).httpStatus === 404 ? await this.#whyMissing(client, id, error, signal) : error;
+        }
+      },
       signal,
     );
     return { id, length: answer.ContentLength ?? 0, timestampMs: wholeSeconds(answer.LastModified) };
@@ -172,6 +178,19 @@ class S3Storage implements BlobStorage {
 
   #place(id: string): { Bucket: string; Key: string } {
     return { Bucket: this.#options.bucket, Key: `${this.#options.prefix}${id}` };
+  }
+
+  /** An answer to a HEAD has no words: whether the blob, the bucket or the key is unknown, a GET tells. */
+  async #whyMissing(client: S3Client, id: BlobId, missing: unknown, signal: AbortSignal): Promise<unknown> {
+    const { GetObjectCommand } = this.#library;
+    try {
+      const command = new GetObjectCommand({ ...this.#place(id), Range: 'bytes=0-0' });
+      const answer = await client.send(command, { abortSignal: signal });
+      dropBody(answer);
+      return missing;
+    } catch (error) {
+      return s3ErrorFacts(error).httpStatus === 416 ? missing : error;
+    }
   }
 
   #refuseReadOnly(operation: string): void {
@@ -310,11 +329,13 @@ class S3Storage implements BlobStorage {
     } catch (thrown) {
       signal.throwIfAborted();
       const error = recognize(thrown);
-      const { name, httpStatus } = s3ErrorFacts(error);
-      if (id !== undefined && (name === 'NoSuchKey' || name === 'NotFound')) throw blobNotFound(id);
+      const { name } = s3ErrorFacts(error);
+      if (id !== undefined && (name === 'NoSuchKey' || name === 'NotFound')) {
+        this.#hasAnswered = true;
+        throw blobNotFound(id);
+      }
       const translated = translateS3Error(error, { operation, subject, hasAnswered: this.#hasAnswered });
       if (isCredentialsFailure(translated)) this.#renewClient(client);
-      else if (httpStatus !== undefined) this.#hasAnswered = true;
       throw translated;
     }
   }

@@ -43,6 +43,14 @@ test('no repository there, no bucket, wrong keys: one line each', async (t) => {
   const none = await pair.windlass.run(['snapshot', 'list']);
   assert.match(none.stderr, /^windlass: .*\[REPOSITORY_NOT_FOUND\]\n$/);
   assert.equal(none.code, 10);
+  const elsewhere = pair.url.replace(pair.bucket, 'no-such-bucket');
+  const noBucket = await pair.windlass.run(['-r', elsewhere, 'snapshot', 'list']);
+  assert.match(noBucket.stderr, /^windlass: .*\[BLOB_BUCKET_MISSING\]\n$/);
+  const noKeys = { AWS_ACCESS_KEY_ID: 'nobody', AWS_SECRET_ACCESS_KEY: 'planted-secret' };
+  const stranger = pair.anotherWindlass('stranger', noKeys);
+  const denied = await stranger.run(['snapshot', 'list', '--log-level', 'debug']);
+  assert.match(denied.stderr, /\[BLOB_ACCESS_DENIED\]/);
+  assert.ok(!denied.stderr.includes('planted-secret'));
 });
 
 for (const creator of ['windlass', 'kopia'] as const) {

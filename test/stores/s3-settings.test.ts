@@ -118,11 +118,13 @@ test('each failure has its code', async (t) => {
   const place = server.optionsFor(await freshBucket());
   const nowhere = await open(t, { ...place, bucket: 'no-such-bucket' });
   assert.equal(await codeOf(nowhere.getBlob(id('p1'), undefined, signal)), 'BLOB_BUCKET_MISSING');
+  assert.equal(await codeOf(nowhere.getMetadata(id('p1'), signal)), 'BLOB_BUCKET_MISSING');
   assert.equal(await codeOf(nowhere.putBlob(id('p1'), new Uint8Array(1), signal)), 'BLOB_BUCKET_MISSING');
   assert.equal(await codeOf(Array.fromAsync(nowhere.listBlobs('', signal))), 'BLOB_BUCKET_MISSING');
   const stranger = { accessKeyId: 'nobody', secretAccessKey: 'nothing' };
   const unknown = await open(t, { ...place, credentials: stranger });
   assert.equal(await codeOf(unknown.getBlob(id('p1'), undefined, signal)), 'BLOB_ACCESS_DENIED');
+  assert.equal(await codeOf(unknown.getMetadata(id('p1'), signal)), 'BLOB_ACCESS_DENIED');
   const closed = await open(t, { ...place, endpoint: 'http://127.0.0.1:9' });
   assert.equal(await codeOf(closed.getBlob(id('p1'), undefined, signal)), 'BLOB_STORE_UNAVAILABLE');
   const hostless = await open(t, { ...place, endpoint: 'http://no-such-host.invalid' });

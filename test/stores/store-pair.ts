@@ -17,7 +17,7 @@ export interface StorePair {
   /** Undefined where no kopia is installed. */
   readonly kopia: KopiaClient | undefined;
   /** Another one with a cache of its own. */
-  anotherWindlass(name: string): WindlassClient;
+  anotherWindlass(name: string, environment?: Readonly<Record<string, string>>): WindlassClient;
   target(name: string): string;
 }
 
@@ -28,10 +28,10 @@ export async function openStorePair(t: CleanUp, server: S3Server, options: Bucke
   await server.createBucket(bucket, options);
   const folder = memoryFolder(t, 'store-pair');
   const url = `s3://${bucket}/some/place?endpoint=${server.endpoint}`;
-  const anotherWindlass = (name: string): WindlassClient => {
+  const anotherWindlass = (name: string, environment = server.environment): WindlassClient => {
     const cacheFolder = join(folder, name);
     mkdirSync(cacheFolder, { recursive: true });
-    return new WindlassClient({ repository: url, cacheFolder, password: PASSWORD, environment: server.environment });
+    return new WindlassClient({ repository: url, cacheFolder, password: PASSWORD, environment });
   };
   const program = findKopia();
   const place = [`--bucket=${bucket}`, '--prefix=some/place/', `--endpoint=${new URL(server.endpoint).host}`];
