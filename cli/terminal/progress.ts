@@ -1,6 +1,7 @@
 // Progress on standard error: one live line on a terminal, a plain line every few seconds elsewhere, nothing with --json or --quiet.
 import type { Clock } from '../../base/clock.ts';
 import { countOf, formatDuration, formatRate, formatSize } from './format.ts';
+import { createStatusLine } from './status-line.ts';
 
 export interface ProgressState {
   readonly files: number;
@@ -19,11 +20,6 @@ export interface ProgressView {
   finish(): void;
 }
 
-const LIVE_INTERVAL_MS = 200;
-const PLAIN_INTERVAL_MS = 5000;
-const USUAL_COLUMNS = 80;
-const CLEAR_LINE = '\r\u001b[K';
-
 export interface ProgressOptions {
   readonly verb: string;
   readonly enabled: boolean;
@@ -34,29 +30,11 @@ export function createProgressView(
   clock: Pick<Clock, 'monotonicMs'>,
   { verb, enabled }: ProgressOptions,
 ): ProgressView {
-  if (!enabled) return { update: () => undefined, finish: () => undefined };
+  const line = createStatusLine(stream, clock, enabled);
   const startedMs = clock.monotonicMs();
-  const live = stream.isTTY;
-  let shownMs = live ? Number.NEGATIVE_INFINITY : startedMs;
-  let lineIsThere = false;
   return {
-    update(state) {
-      const nowMs = clock.monotonicMs();
-      if (nowMs - shownMs < (live ? LIVE_INTERVAL_MS : PLAIN_INTERVAL_MS)) return;
-      shownMs = nowMs;
-      const text = progressText(verb, state, nowMs - startedMs);
-      if (!live) stream.write(`${text}\n`);
-      else {
-        // A longer line would wrap and could not be taken away. Some terminals (recorders, serial lines) say 0.
-        const columns = stream.columns > 0 ? stream.columns : USUAL_COLUMNS;
-        stream.write(`${CLEAR_LINE}${text.slice(0, Math.max(20, columns - 1))}`);
-        lineIsThere = true;
-      }
-    },
-    finish() {
-      if (lineIsThere) stream.write(CLEAR_LINE);
-      lineIsThere = false;
-    },
+    update: (state) => line.update((nowMs) => progressText(verb, state, nowMs - startedMs)),
+    finish: () => line.finish(),
   };
 }
 

@@ -3,7 +3,8 @@
 import type { Clock } from '../../base/clock.ts';
 
 export interface StatusLine {
-  update(text: string): void;
+  /** Shows the text when a new one is due; a function is asked for it only then. */
+  update(text: string | ((nowMs: number) => string)): void;
   /** Takes the line away, so that what is printed next stands alone. */
   finish(): void;
 }
@@ -27,12 +28,14 @@ export function createStatusLine(
       const nowMs = clock.monotonicMs();
       if (nowMs - shownMs < (live ? LIVE_INTERVAL_MS : PLAIN_INTERVAL_MS)) return;
       shownMs = nowMs;
+      const line = typeof text === 'string' ? text : text(nowMs);
       if (!live) {
-        stream.write(`${text}\n`);
+        stream.write(`${line}\n`);
         return;
       }
+      // A longer line would wrap and could not be taken away. Some terminals (recorders, serial lines) say 0.
       const columns = stream.columns > 0 ? stream.columns : USUAL_COLUMNS;
-      stream.write(`${CLEAR_LINE}${text.slice(0, Math.max(20, columns - 1))}`);
+      stream.write(`${CLEAR_LINE}${line.slice(0, Math.max(20, columns - 1))}`);
       lineIsThere = true;
     },
     finish() {
