@@ -25,6 +25,8 @@ export interface MeasureOptions {
 }
 
 const SAMPLE_MS = 10;
+/** What Linux counts CPU time in, on every machine we know. */
+const TICKS_A_SECOND = 100;
 const SHELL_SCRIPT = '"$@"; code=$?; times >&3; exit $code';
 
 /** Rejects when the command fails: a wrong run has no time. */
@@ -46,6 +48,9 @@ function run(argv: readonly string[], options: MeasureOptions, log: number): Pro
       stdio: ['ignore', 'pipe', log, 'pipe'],
     });
     const memory = new TreeMemory(shell.pid ?? 0);
+    // A bench that is interrupted leaves nothing running.
+    const endAll = (): void => descendants(shell.pid ?? 0).forEach((pid) => process.kill(pid));
+    process.on('exit', endAll);
     const sampler = setInterval(() => {
       memory.sample();
       options.onSample?.();
@@ -58,6 +63,7 @@ function run(argv: readonly string[], options: MeasureOptions, log: number): Pro
     shell.on('exit', () => {
       wallSeconds = (performance.now() - startedMs) / 1000;
       clearInterval(sampler);
+      process.off('exit', endAll);
     });
     shell.on('error', reject);
     shell.on('close', (code) => {
@@ -137,6 +143,13 @@ function readProc(path: string): string {
   } catch {
     return '';
   }
+}
+
+/** CPU time that one process of ours has taken so far. */
+export function cpuSecondsOf(pid: number): number {
+  // After the name, which may hold anything: state is the third field, user and system ticks the 14th and 15th.
+  const fields = readProc(`/proc/${pid}/stat`).split(') ').at(-1)?.split(' ') ?? [];
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS_A_SECOND;
 }
 
 /** Used to tell a machine's size in reports. */

@@ -1,16 +1,19 @@
 // `npm run bench [-- OPTIONS]`: makes trees, runs windlass and, where they are on PATH, kopia and restic in turns, measures
 // each phase and writes docs/performance.md. See README.md beside this file.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { removeTree } from '../harness/scratch.ts';
+import { countFiles, folderBytes } from './folders.ts';
 import { measure, type Measurement } from './measure.ts';
 import { renderReport } from './report.ts';
 import { PHASES, Results, type Phase } from './results.ts';
-import { openScratch, WarmMemory } from './scratch-memory.ts';
+import { StoreResults } from './s3/results.ts';
+import { runStoreBench } from './s3/run.ts';
+import { openScratch, WarmMemory, type Scratch } from './scratch-memory.ts';
 import {
   availableTools,
   installPackage,
@@ -28,7 +31,9 @@ const GIB = 2 ** 30;
 
 const USAGE = `npm run bench -- [--tree system,large,small,growth,million] [--phase first,unchanged,changed,restore,restore-one,verify]
   [--tool windlass,windlass-same,kopia,restic] [--runs 3] [--scale 1] [--large-size BYTES] [--system-source /usr/lib]
-  [--system-cap BYTES] [--scratch FOLDER] [--results FILE] [--out FILE | --no-out] [--report-only] [--memory-limit SIZE]`;
+  [--system-cap BYTES] [--scratch FOLDER] [--results FILE] [--out FILE | --no-out] [--report-only] [--memory-limit SIZE]
+  --store s3 [--latency 0,30] [--tree system,small] [--phase first,unchanged,unchanged-cold,restore,maintain,open-cold,open]
+  [--tool windlass,kopia,restic] and the others as above`;
 
 const { values } = parseArgs({
   options: {
@@ -48,6 +53,8 @@ const { values } = parseArgs({
     'no-build': { type: 'boolean', default: false },
     million: { type: 'boolean', default: false },
     'memory-limit': { type: 'string' },
+    store: { type: 'string' },
+    latency: { type: 'string', default: '0,30' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -121,6 +128,7 @@ async function main(): Promise<void> {
   process.on('SIGINT', leave).on('SIGTERM', leave);
   try {
     const launcher = installPackage(join(scratch.path, 'package'));
+    if (values.store !== undefined) return await benchStore(values.store, scratch, launcher);
     if (!values['report-only']) await runStudies(scratch.path, launcher);
     await report(launcher, scratch.kind);
   } finally {
@@ -128,13 +136,35 @@ async function main(): Promise<void> {
   }
 }
 
-async function runStudies(scratch: string, launcher: string): Promise<void> {
-  if (
-    !values['no-build'] &&
-    spawnSync('npm', ['run', '--silent', 'build'], { cwd: CLONE, stdio: 'inherit' }).status !== 0
-  ) {
-    throw new Error('npm run build failed');
+async function benchStore(kind: string, scratch: Scratch, windlass: string): Promise<void> {
+  if (kind !== 's3') throw new Error(`no store ${kind} for the bench; there is s3`);
+  const stored = new StoreResults(values.results);
+  const cap = values['system-cap'];
+  const options = {
+    latencies: values.latency.split(',').map(Number),
+    trees: values.tree?.split(',') ?? ['system', 'small'],
+    phases: values.phase?.split(','),
+    tools: values.tool?.split(','),
+    runs,
+    scale,
+    systemSource: values['system-source'],
+    systemCap: cap === undefined ? undefined : Number(cap),
+    windlass,
+  };
+  if (!values['report-only']) {
+    build();
+    await runStoreBench(options, stored, scratch);
   }
+}
+
+function build(): void {
+  if (values['no-build']) return;
+  const { status } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: CLONE, stdio: 'inherit' });
+  if (status !== 0) throw new Error('npm run build failed');
+}
+
+async function runStudies(scratch: string, launcher: string): Promise<void> {
+  build();
   for (const study of studies()) await runStudy(study, scratch, launcher);
 }
 
@@ -239,24 +269,6 @@ class Cycle {
       warm.close();
     }
   }
-}
-
-function countFiles(folder: string): number {
-  let count = 0;
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (entry.isDirectory()) count += countFiles(join(folder, entry.name));
-    else if (entry.isFile()) count++;
-  }
-  return count;
-}
-
-function folderBytes(folder: string): number {
-  let sum = 0;
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    sum += entry.isDirectory() ? folderBytes(path) : statSync(path).size;
-  }
-  return sum;
 }
 
 async function report(launcher: string, scratchKind: string): Promise<void> {

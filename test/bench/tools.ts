@@ -37,7 +37,7 @@ export interface ToolOptions {
   readonly windlassArgs: readonly string[];
 }
 
-const PASSWORD = 'bench-password';
+export const PASSWORD = 'bench-password';
 export const PARALLEL = availableParallelism();
 export const KOPIA_HASH = 'BLAKE2B-256-128';
 
@@ -76,7 +76,8 @@ export function openTool(name: ToolName, options: ToolOptions): Tool {
   }
 }
 
-async function must(command: Command): Promise<string> {
+/** Runs what is not measured and must succeed. */
+export async function must(command: Command): Promise<string> {
   const result = await runCommand(command.argv, { env: command.env });
   if (result.code !== 0) throw new Error(describeResult(command.argv, result));
   return result.stdout;

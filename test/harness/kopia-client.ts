@@ -35,6 +35,8 @@ export interface KopiaClientOptions {
   readonly password: string;
   /** Besides the password: keys of a store. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** How long it believes a listing it has made; by itself 30 s, here not at all: a kopia command must see what others wrote. */
+  readonly listCache?: '0s' | '30s';
 }
 
 export interface KopiaCreateOptions {
@@ -140,8 +142,7 @@ export class KopiaClient {
       `--cache-directory=${join(this.#options.folder, 'cache')}`,
       '--override-hostname=host',
       '--override-username=user',
-      // Else a kopia command sees what others wrote only half a minute later.
-      '--max-list-cache-duration=0s',
+      `--max-list-cache-duration=${this.#options.listCache ?? '0s'}`,
     ];
   }
 }

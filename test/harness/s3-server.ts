@@ -12,6 +12,7 @@ export const S3_PROGRAM = { name: 'versitygw', packagePath: 'github.com/versity/
 
 export interface S3Server {
   readonly endpoint: string;
+  readonly pid: number;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   /** For programs: the provider's ordinary variables. */
@@ -33,6 +34,10 @@ export interface BucketOptions {
 export interface S3ServerOptions {
   /** Paths of a certificate and its key: TLS. */
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Where its folder is made; default the system's temporary folder. */
+  readonly parent?: string;
+  /** Connections serve many requests, as a real store's do; by itself this server closes each after its answer. */
+  readonly keepAlive?: boolean;
 }
 
 const KEYS = { accessKeyId: 'test-access', secretAccessKey: 'test-secret-key-0123456789' };
@@ -40,14 +45,17 @@ const KEYS = { accessKeyId: 'test-access', secretAccessKey: 'test-secret-key-012
 export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Server> {
   const program = buildGoProgram(S3_PROGRAM);
   if ('missing' in program) throw new Error(program.missing);
-  const scratch = mkdtempSync(join(tmpdir(), 'windlass-s3-'));
+  const scratch = mkdtempSync(join(options.parent ?? tmpdir(), 'windlass-s3-'));
   const folder = join(scratch, 'buckets');
   const versions = join(scratch, 'versions');
   for (const path of [folder, versions]) mkdirSync(path);
   const port = await freePort();
   const { tls } = options;
   const endpoint = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
-  const flags = tls === undefined ? [] : ['--cert', tls.certificate, '--key', tls.key];
+  const flags = [
+    ...(tls === undefined ? [] : ['--cert', tls.certificate, '--key', tls.key]),
+    ...(options.keepAlive === true ? ['--keep-alive'] : []),
+  ];
   const server = await startServer(
     [program.path, '--port', `127.0.0.1:${port}`, '--quiet', ...flags, 'posix', '--versioning-dir', versions, folder],
     { ROOT_ACCESS_KEY: KEYS.accessKeyId, ROOT_SECRET_KEY: KEYS.secretAccessKey, VGW_REGION: 'us-east-1' },
@@ -56,6 +64,7 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
   const client = testClient(endpoint);
   return {
     endpoint,
+    pid: server.child.pid ?? 0,
     ...KEYS,
     environment: { AWS_ACCESS_KEY_ID: KEYS.accessKeyId, AWS_SECRET_ACCESS_KEY: KEYS.secretAccessKey },
     folder,
