@@ -117,8 +117,10 @@ export class Engine {
     );
   }
 
-  list(): Promise<SnapshotManifest[]> {
-    return this.use((repository) => listSnapshots(repository.manifests, {}, this.#signal));
+  /** For reading only, so that looking merges no manifests. */
+  async list(): Promise<SnapshotManifest[]> {
+    await using repository = await this.open(true);
+    return await listSnapshots(repository.manifests, {}, this.#signal);
   }
 
   delete(id: SnapshotManifest['id']): Promise<void> {

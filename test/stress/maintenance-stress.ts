@@ -36,6 +36,8 @@ type Turn = keyof typeof TURNS;
 interface Remembered {
   readonly id: string;
   readonly tree: TreeDescription;
+  /** By the clock that dated it, Unix ms. */
+  readonly storedMs: number;
 }
 
 export interface MaintenanceStressOptions {
@@ -93,7 +95,7 @@ export class MaintenanceStress {
       done++;
       await this.#attempt(done, this.#random.weighted(TURNS));
     }
-    // Twice more a week later, so that everything that can go has gone.
+    // Days later, so that everything that can go has gone.
     for (let cycle = 0; cycle < 4; cycle++) {
       this.#clock.advance(25 * HOUR_MS);
       await this.#maintain('full');
@@ -105,6 +107,7 @@ export class MaintenanceStress {
   async #attempt(number: number, turn: Turn): Promise<void> {
     try {
       this.#options.log(`${number} ${turn} ${await this.#take(turn)}`);
+      await this.#verifyList();
     } catch (error) {
       throw new Error(`turn ${number} (${turn}) with seed ${this.#options.seed} failed`, { cause: error });
     }
@@ -161,7 +164,7 @@ export class MaintenanceStress {
     tree.change(this.#random.below(10));
     const described = describeTree(tree.path);
     const { manifest } = await this.#engine.backUp(tree.path, { source: sourceOf(number), parallel: 2 });
-    this.#model.set(manifest.id, { id: manifest.id, tree: described });
+    this.#model.set(manifest.id, { id: manifest.id, tree: described, storedMs: this.#clock.nowMs() });
     return `tree ${number}: ${manifest.id}`;
   }
 
@@ -171,21 +174,30 @@ export class MaintenanceStress {
     const { host, userName } = ENGINE_SOURCE;
     const source = `--override-source=${userName}@${host}:/kopia-${number}`;
     const { id } = (await this.#kopia.json('snapshot', 'create', path, source)) as { id: string };
-    this.#model.set(id, { id, tree: {} as TreeDescription });
+    this.#model.set(id, { id, tree: {} as TreeDescription, storedMs: Date.now() });
     return `tree ${number}: ${id}`;
   }
 
   async #delete(byKopia: boolean): Promise<string> {
-    const known = [...this.#model.keys()];
-    if (known.length < 2) return 'nothing';
-    const count = known.length > MAX_SNAPSHOTS ? 4 : 1;
-    for (let n = 0; n < count; n++) {
-      const id = this.#random.pick([...this.#model.keys()]);
+    const many = this.#model.size > MAX_SNAPSHOTS;
+    let deleted = 0;
+    while (deleted < (many ? 4 : 1)) {
+      const deletable = this.#deletable(byKopia);
+      if (deletable.length === 0 || this.#model.size < 2) break;
+      const id = this.#random.pick(deletable);
       this.#model.delete(id);
       if (byKopia && this.#kopia !== undefined) await this.#kopia.ok('snapshot', 'delete', '--delete', id);
       else await this.#engine.delete(id as Parameters<Engine['delete']>[0]);
+      deleted++;
     }
-    return `${count}`;
+    return `${deleted}`;
+  }
+
+  /** Kopia dates a deletion by the machine's clock, and does not see to it that it is later than what it deletes. */
+  #deletable(byKopia: boolean): string[] {
+    const all = [...this.#model.values()];
+    const nowMs = Date.now();
+    return (byKopia ? all.filter(({ storedMs }) => storedMs < nowMs) : all).map(({ id }) => id);
   }
 
   /** Takes maintenance over from whoever has it. By kopia where there is one: of two settings the later counts. */
@@ -217,8 +229,7 @@ export class MaintenanceStress {
 
   async #verifyAll(): Promise<void> {
     await this.#engine.verify();
-    const listed = (await this.#engine.list()).map(({ id }) => id as string).sort();
-    assert.deepEqual(listed, [...this.#model.keys()].sort());
+    await this.#verifyList();
     const target = join(this.#options.folder, 'restored');
     for (const manifest of await this.#engine.list()) {
       const known = this.#model.get(manifest.id);
@@ -229,6 +240,12 @@ export class MaintenanceStress {
     }
     await this.#kopia?.quiet('content', 'verify', '--full');
     await this.#kopia?.quiet('snapshot', 'verify', '--verify-files-percent=100');
+  }
+
+  /** Nothing that was acknowledged is missing, and nothing that was deleted comes back. */
+  async #verifyList(): Promise<void> {
+    const listed = (await this.#engine.list()).map(({ id }) => id as string).sort();
+    assert.deepEqual(listed, [...this.#model.keys()].sort());
   }
 
   #tree(number: number): RandomTree {
