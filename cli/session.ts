@@ -62,7 +62,8 @@ export async function openRepository(
 ): Promise<Repository> {
   const { clock, random, logger, signal, identity } = context;
   // Before the password is asked for: whether there is a repository at all. Its unique id names the folder of local state.
-  const { formatBlob } = await readFormatBlobs(storage, signal);
+  const storedFormat = await readFormatBlobs(storage, signal);
+  const { formatBlob } = storedFormat;
   const password = givenPassword ?? (await passwordOf(context, { confirm: false }));
   const folder =
     context.cacheRoot === undefined
@@ -71,6 +72,7 @@ export async function openRepository(
   const options = {
     storage,
     password,
+    storedFormat,
     readOnly: access.readOnly,
     ...(access.readOnly || access.withoutLost === true ? { onLostManifests: lossReporter(context) } : {}),
     username: identity.userName,

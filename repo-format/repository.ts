@@ -19,7 +19,7 @@ import { type CipherSpec, type ContentCipher, createContentCipher } from './cryp
 import { requireRetention } from './format/apply-retention.ts';
 import { createFormat, type CreateFormatOptions } from './format/create-format.ts';
 import { encodeFormatReplica } from './format/format-replica.ts';
-import { type FormatDeps, type OpenFormat, openFormat } from './format/open-format.ts';
+import { type FormatDeps, type OpenFormat, openFormat, type StoredFormat } from './format/open-format.ts';
 import { finishPasswordChange } from './format/password-change.ts';
 import { cipherSpecOf } from './format/repository-config.ts';
 import type { ContentId } from './index/content-id.ts';
@@ -35,6 +35,8 @@ import { type PackPort, servePacks } from './worker/pack-requests.ts';
 export interface RepositoryOptions {
   readonly storage: BlobStorage;
   readonly password: string;
+  /** The format blobs where they have just been read. */
+  readonly storedFormat?: StoredFormat;
   /** False where no files can be made, as on a page in a browser: contents are then read one by one, and no lanes run. */
   readonly localCopies?: boolean;
   readonly readOnly?: boolean;
@@ -155,9 +157,9 @@ export class Repository {
 
   /** Opens with a password; see `openFormat` for the failures. The storage is closed with the repository. */
   static async open(options: RepositoryOptions, deps: RepositoryDeps, signal: AbortSignal): Promise<Repository> {
-    const opened = await openFormat(options.storage, options.password, formatDeps(deps), signal);
-    const format =
-      options.readOnly === true ? opened : await finishPasswordChange(options.storage, opened, deps, signal);
+    const { storage, password, storedFormat } = options;
+    const opened = await openFormat(storage, password, formatDeps(deps), signal, storedFormat);
+    const format = options.readOnly === true ? opened : await finishPasswordChange(storage, opened, deps, signal);
     return Repository.#wire(format, options, deps, signal);
   }
 

@@ -119,6 +119,7 @@ function plainWord(text: string | undefined): string | undefined {
 
 /** What a failed connection is, by the system's or OpenSSL's name for it; undefined for names that say nothing of that. */
 export function networkFailure(systemCode: string): StoreFailureCode | undefined {
+  if (systemCode === CUT_SHORT) return 'BLOB_TRUNCATED';
   if (TIMEOUT_CODES.has(systemCode)) return 'BLOB_TIMEOUT';
   if (NETWORK_CODES.has(systemCode)) return 'BLOB_STORE_UNAVAILABLE';
   if (systemCode === 'ENOTFOUND') return 'BLOB_STORE_UNKNOWN';
@@ -126,6 +127,9 @@ export function networkFailure(systemCode: string): StoreFailureCode | undefined
   if (systemCode === 'EPROTO' || systemCode.startsWith('ERR_SSL_')) return 'BLOB_STORE_REFUSED';
   return undefined;
 }
+
+/** Ours, in the place of a system's name, for a body that ended too soon. */
+export const CUT_SHORT = 'TooShort';
 
 const TIMEOUT_CODES = new Set(['ETIMEDOUT', 'ESOCKETTIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 const NETWORK_CODES = new Set([

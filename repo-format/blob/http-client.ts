@@ -2,6 +2,8 @@
 // answer. Whoever calls reads the status; what is thrown here is about the network only.
 import { type Agent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { errorCode } from '../../base/errors.ts';
+import { CUT_SHORT } from './blob-errors.ts';
 import { createStoreAgent, type StoreAgentOptions, systemError } from './store-agent.ts';
 
 export interface HttpRequest {
@@ -40,13 +42,27 @@ export function createHttpClient(options: StoreAgentOptions): HttpClient {
   return {
     async request(request, signal) {
       signal.throwIfAborted();
-      const { protocol } = new URL(request.url);
-      return new Exchange(request, agentFor(protocol), signal).run(protocol);
+      const { protocol, ...address } = addressOf(request.url);
+      return new Exchange(request, agentFor(protocol), signal).run(protocol, address);
     },
     close() {
       for (const agent of agents.values()) agent.destroy();
     },
   };
+}
+
+interface Address {
+  readonly hostname: string;
+  readonly port: string;
+  readonly path: string;
+}
+
+/** Path and query stay as they are: dots in them are names of blobs, and a signature is of what is sent. */
+function addressOf(url: string): Address & { readonly protocol: string } {
+  const pathAt = url.indexOf('/', url.indexOf('//') + 2);
+  const { protocol, hostname, port } = new URL(pathAt < 0 ? url : url.slice(0, pathAt));
+  const path = pathAt < 0 ? '/' : url.slice(pathAt);
+  return { protocol, hostname: hostname.replace(/^\[(.*)\]$/, '$1'), port, path };
 }
 
 class Exchange {
@@ -60,14 +76,14 @@ class Exchange {
     this.#signal = signal;
   }
 
-  run(protocol: string): Promise<HttpResponse> {
-    const { method, url, body = [], headers = {} } = this.#request;
+  run(protocol: string, address: Address): Promise<HttpResponse> {
+    const { method, body = [], headers = {} } = this.#request;
     const send = protocol === 'http:' ? httpRequest : httpsRequest;
     const length = body.reduce((sum, part) => sum + part.length, 0);
     const hasBody = method !== 'GET' && method !== 'HEAD' && method !== 'DELETE';
     const all = { ...headers, ...(hasBody ? { 'content-length': length } : {}) };
     return new Promise((resolve, reject) => {
-      const outgoing = send(url, { method, agent: this.#agent, headers: all, signal: this.#signal });
+      const outgoing = send({ ...address, method, agent: this.#agent, headers: all, signal: this.#signal });
       // After an answer a failing upload no longer matters: servers refuse early.
       outgoing.on('error', (error) => reject(this.#signal.aborted ? abortReason(this.#signal) : error));
       outgoing.on('response', (incoming) => {
@@ -87,11 +103,14 @@ class Exchange {
     const declared = method === 'HEAD' ? 0 : Number(headers['content-length'] ?? Number.NaN);
     if (declared > maxBodyBytes) throw tooLong(maxBodyBytes);
     const body = new Collector(declared, maxBodyBytes);
-    for await (const chunk of incoming) body.add(chunk as Buffer);
-    const bytes = body.bytes();
-    if (declared >= 0 && bytes.length !== declared) {
-      throw systemError('ECONNRESET', `the answer ended after ${bytes.length} of ${declared} bytes`);
+    try {
+      for await (const chunk of incoming) body.add(chunk as Buffer);
+    } catch (error) {
+      // All that Node says of a connection that was closed too soon.
+      throw errorCode(error) === 'ECONNRESET' ? cutShort() : error;
     }
+    const bytes = body.bytes();
+    if (declared >= 0 && bytes.length !== declared) throw cutShort();
     return { status, headers, body: bytes };
   }
 }
@@ -99,6 +118,10 @@ class Exchange {
 /** What an abort rejects with, whatever reason it was given. */
 function abortReason(signal: AbortSignal): unknown {
   return signal.reason;
+}
+
+function cutShort(): Error {
+  return systemError(CUT_SHORT, 'the answer ended before its announced length');
 }
 
 function tooLong(maxBodyBytes: number): Error {

@@ -27,21 +27,24 @@ function refusal(name: string, headers: Readonly<Record<string, string>>, status
 
 test('a region that is given, or an endpoint, asks nobody', async () => {
   const { library, asked } = libraryThat(() => assert.fail('asked'));
-  assert.equal(await s3Region(library, { ...place, region: 'eu-central-1' }, signal), 'eu-central-1');
-  assert.equal(await s3Region(library, { ...place, endpoint: 'https://minio.example' }, signal), 'us-east-1');
+  assert.equal(await s3Region(async () => library, { ...place, region: 'eu-central-1' }, signal), 'eu-central-1');
+  assert.equal(
+    await s3Region(async () => library, { ...place, endpoint: 'https://minio.example' }, signal),
+    'us-east-1',
+  );
   assert.equal(asked(), 0);
 });
 
 test('else the bucket is asked once, and a refusal names the region, too', async () => {
   const answering = libraryThat(() => ({ BucketRegion: 'ap-south-1' }));
-  assert.equal(await s3Region(answering.library, place, signal), 'ap-south-1');
+  assert.equal(await s3Region(async () => answering.library, place, signal), 'ap-south-1');
   assert.equal(answering.asked(), 1);
   const headers = { 'x-amz-bucket-region': 'eu-west-3' };
   for (const error of [refusal('PermanentRedirect', headers, 301), refusal('403', headers, 403)]) {
     const refusing = libraryThat(() => {
       throw error;
     });
-    assert.equal(await s3Region(refusing.library, place, signal), 'eu-west-3');
+    assert.equal(await s3Region(async () => refusing.library, place, signal), 'eu-west-3');
   }
 });
 
@@ -54,6 +57,9 @@ test('a bucket that tells no region is an error with a code', async () => {
     const { library } = libraryThat(() => {
       throw refusal(name, { 'x-amz-bucket-region': 'not a region!' }, status);
     });
-    await assert.rejects(s3Region(library, place, signal), { code });
+    await assert.rejects(
+      s3Region(async () => library, place, signal),
+      { code },
+    );
   }
 });

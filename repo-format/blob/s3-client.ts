@@ -1,10 +1,11 @@
-// Makes the S3 client: where the store is, who we are, how long we wait. Loads the library; nothing else does.
+// Makes the library's client, for what is rare: asking for a bucket's region, parts of long blobs, locks.
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { getCACertificates } from 'node:tls';
 import type * as Library from '@aws-sdk/client-s3';
 import type { HeadBucketCommandOutput, S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 import { isAbortError } from '../../base/errors.ts';
+import { provideCredentials } from './s3-credentials.ts';
 import { s3ErrorFacts, translateS3Error } from './s3-errors.ts';
 import type { S3Options } from './s3-options.ts';
 
@@ -20,14 +21,21 @@ const FIRST_REGION = 'us-east-1';
 
 const SILENT = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
-export function createS3Client(library: S3Library, options: S3Options, region: string): S3Client {
+/** `changes`: members of the configuration that are to be others. */
+export function createS3Client(
+  library: S3Library,
+  options: S3Options,
+  region: string,
+  changes: S3ClientConfig = {},
+): S3Client {
   const { endpoint, forcePathStyle, checksumAlgorithm } = options;
   const isOwnChecksum = endpoint !== undefined || checksumAlgorithm === 'none';
   return new library.S3Client({
     region,
     ...(endpoint === undefined ? { followRegionRedirects: true } : { endpoint }),
     forcePathStyle: forcePathStyle ?? endpoint !== undefined,
-    credentials: credentialsOf(options),
+    credentials: (identity) =>
+      provideCredentials(options, async () => identity?.['callerClientConfig'] as object | undefined),
     // Some stores refuse the headers of checksums, some the encoding they come in.
     requestChecksumCalculation: isOwnChecksum ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED',
     responseChecksumValidation: 'WHEN_REQUIRED', // what is read is authenticated by the format
@@ -35,6 +43,7 @@ export function createS3Client(library: S3Library, options: S3Options, region: s
     retryStrategy: ONLY_CLOCK_CORRECTION,
     requestHandler: requestHandlerOf(options),
     logger: SILENT,
+    ...changes,
   } satisfies S3ClientConfig);
 }
 
@@ -67,30 +76,16 @@ function requestHandlerOf(options: S3Options): NonNullable<S3ClientConfig['reque
   };
 }
 
-/** Nothing is read before the first request, and everything anew for a new client: files that rotate are followed. */
-function credentialsOf(options: S3Options): NonNullable<S3ClientConfig['credentials']> {
-  const { credentials, credentialsFile, profile } = options;
-  if (credentials !== undefined) return credentials;
-  const profileOption = profile === undefined ? {} : { profile };
-  if (credentialsFile !== undefined) {
-    return async (identity) => {
-      const { fromIni } = await import('@aws-sdk/credential-provider-ini');
-      // One file serves for both; the environment's own profile and tokens do not count.
-      const files = { filepath: credentialsFile, configFilepath: credentialsFile, ignoreCache: true };
-      return await fromIni({ profile: 'default', ...profileOption, ...files })(identity);
-    };
-  }
-  return async (identity) => {
-    const { defaultProvider } = await import('@aws-sdk/credential-provider-node');
-    return await defaultProvider({ ...profileOption, ignoreCache: true })(identity);
-  };
-}
-
 /** The region of the options, or what the bucket says of itself. */
-export async function s3Region(library: S3Library, options: S3Options, signal: AbortSignal): Promise<string> {
+export async function s3Region(
+  load: () => Promise<S3Library>,
+  options: S3Options,
+  signal: AbortSignal,
+): Promise<string> {
   const { region, endpoint, bucket } = options;
   if (region !== undefined && region !== '') return region;
   if (endpoint !== undefined) return FIRST_REGION;
+  const library = await load();
   const client = createS3Client(library, options, FIRST_REGION);
   try {
     return await askRegion(client, new library.HeadBucketCommand({ Bucket: bucket }), signal);

@@ -2,15 +2,21 @@
 // retrying, limits and counting are wrappers.
 import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
 import type { Clock } from '../../base/clock.ts';
-import { assertRangeInside, blobInvalidRange, blobNotFound, storageIsReadOnly } from './blob-errors.ts';
+import { assertRangeInside, blobInvalidRange, blobNotFound, storageIsReadOnly, storeFailure } from './blob-errors.ts';
 import { assertBlobId, assertBlobPrefix, isBlobId } from './blob-id.ts';
 import { isRetainedBlob } from './retained-blobs.ts';
-import { bodyOf, decodeKey, headerOf, md5Base64, nextToken, storeTime, wholeSeconds, dropBody } from './s3-answers.ts';
+import type { HttpResponse } from './http-client.ts';
+import { bodyOf, decodeKey, headerTime, nextToken, wholeSeconds } from './s3-answers.ts';
 import { createS3Client, s3Region, type S3Library } from './s3-client.ts';
+import { CredentialsSource, provideCredentials } from './s3-credentials.ts';
+import { libraryAddress, plainAddress, type S3Address } from './s3-endpoint.ts';
 import { s3ErrorFacts, translateS3Error } from './s3-errors.ts';
-import type { S3Options } from './s3-options.ts';
+import type { S3Checksum, S3Options } from './s3-options.ts';
+import { isOwnChecksum, putHeaders, type PutOptions } from './s3-put-headers.ts';
+import { S3Requests } from './s3-requests.ts';
 import { extendLock, type Lock, type ObjectLockMode } from './s3-retention.ts';
 import { parseStorageClasses, STORAGE_CONFIG_NAME, storageClassOf, type StorageClasses } from './s3-storage-classes.ts';
+import { parseListPage } from './s3-xml.ts';
 import type { BlobId, BlobMetadata, BlobStorage, ByteRange, Retention } from './storage.ts';
 
 export interface S3StorageDeps {
@@ -24,6 +30,10 @@ const PART_BYTES = 16 << 20;
 const PARTS_AT_A_TIME = 4;
 /** A `.storageconfig` longer than that is none. */
 const MAX_STORAGE_CONFIG_BYTES = 1 << 20;
+/** No blob is longer: the largest pack has some 121 MiB, an index blob less than its contents allow. */
+const MAX_BLOB_BYTES = 1 << 30;
+/** A page of a list has a thousand keys of a kilobyte, three times that when encoded. */
+const MAX_ANSWER_BYTES = 16 << 20;
 
 /** No request yet, unless the bucket has to be asked for its region. */
 export async function openS3Storage(
@@ -31,9 +41,18 @@ export async function openS3Storage(
   deps: S3StorageDeps,
   signal: AbortSignal,
 ): Promise<BlobStorage> {
-  const library = await import('@aws-sdk/client-s3');
-  const region = await s3Region(library, options, signal);
-  return new S3Storage(library, options, region, deps);
+  const region = await s3Region(loadLibrary, options, signal);
+  return new S3Storage(options, region, deps);
+}
+
+function loadLibrary(): Promise<S3Library> {
+  return import('@aws-sdk/client-s3');
+}
+
+/** What is rare is left to the library. */
+interface LibraryStore {
+  readonly library: S3Library;
+  readonly client: S3Client;
 }
 
 interface Subject {
@@ -44,29 +63,29 @@ interface Subject {
 
 class S3Storage implements BlobStorage {
   readonly displayName: string;
-  readonly #library: S3Library;
   readonly #options: S3Options & { readonly readOnly?: boolean };
   readonly #region: string;
   readonly #clock: Pick<Clock, 'nowMs'>;
-  #client: S3Client;
+  readonly #credentials: CredentialsSource;
+  readonly #requests: S3Requests;
+  #libraryStore: Promise<LibraryStore> | undefined;
+  readonly #oldLibraryStores: Promise<LibraryStore>[] = [];
   /** Whether anything succeeded: then what fails later is neither the address nor, from the start, the keys. */
   #hasAnswered = false;
-  readonly #oldClients: S3Client[] = [];
   #retention: Retention | undefined;
   #storageClasses: StorageClasses | undefined;
 
-  constructor(
-    library: S3Library,
-    options: S3Options & { readonly readOnly?: boolean },
-    region: string,
-    deps: S3StorageDeps,
-  ) {
+  constructor(options: S3Options & { readonly readOnly?: boolean }, region: string, deps: S3StorageDeps) {
     const { bucket, prefix, endpoint } = options;
-    this.#library = library;
     this.#options = options;
     this.#region = region;
     this.#clock = deps.clock;
-    this.#client = createS3Client(library, options, region);
+    this.#credentials = new CredentialsSource(() => provideCredentials(options, () => this.#callerConfig()));
+    this.#requests = new S3Requests(options, region, {
+      credentials: this.#credentials,
+      nowMs: () => deps.clock.nowMs(),
+      addressIn: (bucketRegion) => this.#addressIn(bucketRegion),
+    });
     this.displayName = `s3://${bucket}/${prefix}${endpoint === undefined ? '' : ` at ${endpoint}`}`;
   }
 
@@ -76,70 +95,85 @@ class S3Storage implements BlobStorage {
     if (range?.length === 0) return await this.#readNothing(id, range, signal);
     if (range !== undefined && !isSendable(range)) throw blobInvalidRange(id, range, undefined);
     const subject = { operation: 'read', subject: `blob ${id}`, id };
-    const bounds = range === undefined ? {} : { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
-    const { GetObjectCommand } = this.#library;
+    const headers: Record<string, string> =
+      range === undefined ? {} : { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
+    // A store that does not know ranges sends more, and is refused as that.
+    const maxBodyBytes = range?.length ?? MAX_BLOB_BYTES;
     return await this.#request(
       subject,
-      async (client) => {
-        const answer = await client.send(new GetObjectCommand({ ...this.#place(id), ...bounds }), {
-          abortSignal: signal,
-        });
-        return await bodyOf(answer, id, range, signal);
-      },
+      async () => bodyOf(await this.#get(id, headers, maxBodyBytes, signal), id, range),
       signal,
       (error) =>
         range !== undefined && s3ErrorFacts(error).httpStatus === 416 ? blobInvalidRange(id, range, undefined) : error,
     );
   }
 
+  #get(
+    id: string,
+    headers: Readonly<Record<string, string>>,
+    maxBodyBytes: number,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> {
+    return this.#requests.send({ method: 'GET', key: this.#keyOf(id), headers, maxBodyBytes }, signal);
+  }
+
   async getMetadata(id: BlobId, signal: AbortSignal): Promise<BlobMetadata> {
     signal.throwIfAborted();
     assertBlobId(id);
-    const { HeadObjectCommand } = this.#library;
-    const command = new HeadObjectCommand(this.#place(id));
-    const answer = await this.#request(
+    const { headers } = await this.#request(
       { operation: 'look at', subject: `blob ${id}`, id },
-      async (client) => {
+      async () => {
         try {
-          return await client.send(command, { abortSignal: signal });
+          return await this.#requests.send({ method: 'HEAD', key: this.#keyOf(id), maxBodyBytes: 0 }, signal);
         } catch (error) {
-          throw s3ErrorFacts(error).httpStatus === 404 ? await this.#whyMissing(client, id, error, signal) : error;
+          throw s3ErrorFacts(error).httpStatus === 404 ? await this.#whyMissing(id, error, signal) : error;
         }
       },
       signal,
     );
-    return { id, length: answer.ContentLength ?? 0, timestampMs: wholeSeconds(answer.LastModified) };
+    return { id, length: Number(headers['content-length'] ?? 0), timestampMs: headerTime(headers['last-modified'], 0) };
   }
 
   async putBlob(id: BlobId, bytes: Uint8Array, signal: AbortSignal): Promise<BlobMetadata> {
     signal.throwIfAborted();
     assertBlobId(id);
     this.#refuseReadOnly(`write blob ${id}`);
-    const input = { ...this.#place(id), ...(await this.#putOptions(id, signal)), Body: bytes };
+    const input = await this.#putOptions(id, signal);
     const subject = { operation: 'write', subject: `blob ${id}`, id };
-    const dateMs = await this.#request(subject, (client) => this.#put(client, input, signal), signal);
-    return { id, length: bytes.length, timestampMs: dateMs };
+    const timestampMs = await this.#request(subject, () => this.#put(id, input, bytes, signal), signal);
+    return { id, length: bytes.length, timestampMs };
   }
 
   async *listBlobs(prefix: string, signal: AbortSignal): AsyncIterable<BlobMetadata> {
     signal.throwIfAborted();
     assertBlobPrefix(prefix);
-    const { bucket, prefix: place } = this.#options;
-    const { ListObjectsV2Command } = this.#library;
-    const input = { Bucket: bucket, Prefix: `${place}${prefix}`, Delimiter: '/', EncodingType: 'url' as const };
+    const { prefix: place } = this.#options;
+    const subject = { operation: 'list', subject: `blobs of ${this.displayName}` };
+    const query = { 'list-type': '2', prefix: `${place}${prefix}`, delimiter: '/', 'encoding-type': 'url' };
     let token: string | undefined;
     do {
-      const page = new ListObjectsV2Command({ ...input, ...(token === undefined ? {} : { ContinuationToken: token }) });
-      const subject = { operation: 'list', subject: `blobs of ${this.displayName}` };
-      const answer = await this.#request(subject, (client) => client.send(page, { abortSignal: signal }), signal);
-      const isEncoded = answer.EncodingType === 'url';
-      for (const { Key: key = '', Size: length = 0, LastModified: time } of answer.Contents ?? []) {
+      const next: Record<string, string> = token === undefined ? {} : { 'continuation-token': token };
+      const page = await this.#request(
+        subject,
+        async () => {
+          const request = { method: 'GET' as const, query: { ...query, ...next }, maxBodyBytes: MAX_ANSWER_BYTES };
+          const { body } = await this.#requests.send(request, signal);
+          const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString('utf8');
+          const list = parseListPage(text);
+          // A proxy's page perhaps.
+          if (list === undefined) throw storeFailure('BLOB_STORE_REFUSED', { ...subject, storeCode: 'NoList' });
+          return list;
+        },
+        signal,
+      );
+      for (const { key, length, lastModified } of page.blobs) {
         signal.throwIfAborted();
-        const name = (isEncoded ? decodeKey(key) : key).slice(place.length);
+        const name = (page.isEncoded ? decodeKey(key) : key).slice(place.length);
         // Whatever else lies there is nobody's blob.
-        if (isBlobId(name) && name !== STORAGE_CONFIG_NAME) yield { id: name, length, timestampMs: wholeSeconds(time) };
+        if (isBlobId(name) && name !== STORAGE_CONFIG_NAME)
+          yield { id: name, length, timestampMs: wholeSeconds(lastModified) };
       }
-      token = nextToken(answer.IsTruncated, token, answer.NextContinuationToken, subject);
+      token = nextToken(page.isTruncated, token, page.nextToken, subject);
     } while (token !== undefined);
     signal.throwIfAborted();
   }
@@ -148,14 +182,13 @@ class S3Storage implements BlobStorage {
     signal.throwIfAborted();
     assertBlobId(id);
     this.#refuseReadOnly(`delete blob ${id}`);
-    const { DeleteObjectCommand } = this.#library;
-    const command = new DeleteObjectCommand(this.#place(id));
     const isGone = (error: unknown): boolean => ['NoSuchKey', 'NotFound'].includes(s3ErrorFacts(error).name);
     await this.#request(
       { operation: 'delete', subject: `blob ${id}` },
-      async (client) => {
+      async () => {
         try {
-          await client.send(command, { abortSignal: signal });
+          const request = { method: 'DELETE' as const, key: this.#keyOf(id), maxBodyBytes: MAX_ANSWER_BYTES };
+          await this.#requests.send(request, signal);
         } catch (error) {
           if (!isGone(error)) throw error;
         }
@@ -173,20 +206,53 @@ class S3Storage implements BlobStorage {
   }
 
   async close(): Promise<void> {
-    for (const client of [this.#client, ...this.#oldClients.splice(0)]) client.destroy();
+    this.#requests.close();
+    const opened = [this.#libraryStore, ...this.#oldLibraryStores.splice(0)];
+    for (const store of opened) {
+      // Whoever wanted it was told why it could not be loaded.
+      const { client } = (await store?.catch(() => undefined)) ?? {};
+      client?.destroy();
+    }
+  }
+
+  #keyOf(id: string): string {
+    return `${this.#options.prefix}${id}`;
   }
 
   #place(id: string): { Bucket: string; Key: string } {
-    return { Bucket: this.#options.bucket, Key: `${this.#options.prefix}${id}` };
+    return { Bucket: this.#options.bucket, Key: this.#keyOf(id) };
+  }
+
+  #openLibrary(): Promise<LibraryStore> {
+    this.#libraryStore ??= loadLibrary().then((library) => ({
+      library,
+      client: createS3Client(library, this.#options, this.#region),
+    }));
+    return this.#libraryStore;
+  }
+
+  async #addressIn(region: string): Promise<S3Address> {
+    const plain = plainAddress(this.#options, region);
+    if (plain !== undefined) return plain;
+    const library = await loadLibrary();
+    return await libraryAddress(
+      library,
+      (changes) => createS3Client(library, this.#options, region, changes),
+      this.#options.bucket,
+    );
+  }
+
+  /** Whoever trusts an authority of their own asks for a role by way of the same. */
+  async #callerConfig(): Promise<object> {
+    const { caCertPem, insecureSkipTlsVerify = false } = this.#options;
+    if (caCertPem === undefined && !insecureSkipTlsVerify) return { region: async () => this.#region };
+    return (await this.#openLibrary()).client.config;
   }
 
   /** An answer to a HEAD has no words: whether the blob, the bucket or the key is unknown, a GET tells. */
-  async #whyMissing(client: S3Client, id: BlobId, missing: unknown, signal: AbortSignal): Promise<unknown> {
-    const { GetObjectCommand } = this.#library;
+  async #whyMissing(id: BlobId, missing: unknown, signal: AbortSignal): Promise<unknown> {
     try {
-      const command = new GetObjectCommand({ ...this.#place(id), Range: 'bytes=0-0' });
-      const answer = await client.send(command, { abortSignal: signal });
-      dropBody(answer);
+      await this.#get(id, { range: 'bytes=0-0' }, MAX_ANSWER_BYTES, signal);
       return missing;
     } catch (error) {
       return s3ErrorFacts(error).httpStatus === 416 ? missing : error;
@@ -205,37 +271,34 @@ class S3Storage implements BlobStorage {
   }
 
   /** The store's time of the put: its answer's date. */
-  async #put(
-    client: S3Client,
-    input: PutObjectCommandInput & { Body: Uint8Array },
-    signal: AbortSignal,
-  ): Promise<number> {
-    const { PutObjectCommand } = this.#library;
-    if (input.Body.length > LONGEST_PUT_BYTES) return await this.#putInParts(client, input, signal);
-    const locked = input.ObjectLockMode === undefined ? {} : { ContentMD5: md5Base64(input.Body) };
-    const command = new PutObjectCommand({ ...input, ...locked });
-    let date: string | undefined;
-    command.middlewareStack.add(
-      (next) => async (args) => {
-        const result = await next(args);
-        date = headerOf(result.response, 'date');
-        return result;
-      },
-      { step: 'deserialize', priority: 'low' },
+  async #put(id: BlobId, options: PutOptions, bytes: Uint8Array, signal: AbortSignal): Promise<number> {
+    const { checksumAlgorithm } = this.#options;
+    if (bytes.length > LONGEST_PUT_BYTES || !isOwnChecksum(checksumAlgorithm))
+      return await this.#putByLibrary({ ...this.#place(id), ...options, Body: bytes }, signal);
+    const headers = putHeaders(options, bytes, this.#checksum());
+    const { headers: told } = await this.#requests.send(
+      { method: 'PUT', key: this.#keyOf(id), headers, body: bytes, maxBodyBytes: MAX_ANSWER_BYTES },
+      signal,
     );
-    await client.send(command, { abortSignal: signal });
-    return storeTime(date, this.#clock.nowMs());
+    return headerTime(told['date'], this.#clock.nowMs());
   }
 
-  async #putInParts(client: S3Client, input: PutObjectCommandInput, signal: AbortSignal): Promise<number> {
+  /** Amazon's own store checks one of every put, others may refuse it. */
+  #checksum(): S3Checksum {
+    return this.#options.checksumAlgorithm ?? (this.#options.endpoint === undefined ? 'CRC32' : 'none');
+  }
+
+  /** In parts when it is long. */
+  async #putByLibrary(input: PutObjectCommandInput & { Body: Uint8Array }, signal: AbortSignal): Promise<number> {
     const { Upload } = await import('@aws-sdk/lib-storage');
+    const { client } = await this.#openLibrary();
     const abortController = new AbortController();
     const abort = (): void => abortController.abort();
     const checksum = input.ObjectLockMode === undefined ? {} : { ChecksumAlgorithm: 'CRC32' as const };
     const upload = new Upload({
       client,
       params: { ...checksum, ...input },
-      partSize: PART_BYTES,
+      partSize: input.Body.length > LONGEST_PUT_BYTES ? PART_BYTES : LONGEST_PUT_BYTES,
       queueSize: PARTS_AT_A_TIME,
       abortController,
     });
@@ -245,10 +308,10 @@ class S3Storage implements BlobStorage {
     } finally {
       signal.removeEventListener('abort', abort);
     }
-    return storeTime(undefined, this.#clock.nowMs());
+    return headerTime(undefined, this.#clock.nowMs());
   }
 
-  async #putOptions(id: BlobId, signal: AbortSignal): Promise<Omit<PutObjectCommandInput, 'Bucket' | 'Key'>> {
+  async #putOptions(id: BlobId, signal: AbortSignal): Promise<PutOptions> {
     const { serverSideEncryption, kmsKeyId, tagging, storageClass, checksumAlgorithm } = this.#options;
     this.#storageClasses ??= await this.#readStorageClasses(signal);
     const chosenClass = storageClassOf(this.#storageClasses, id) ?? storageClass;
@@ -280,15 +343,12 @@ class S3Storage implements BlobStorage {
 
   /** Asked for once, by the first put. */
   async #readStorageClasses(signal: AbortSignal): Promise<StorageClasses> {
-    const { GetObjectCommand } = this.#library;
-    const command = new GetObjectCommand(this.#place(STORAGE_CONFIG_NAME));
     const subject = { operation: 'read', subject: STORAGE_CONFIG_NAME };
     const bytes = await this.#request(
       subject,
-      async (client) => {
+      async () => {
         try {
-          const answer = await client.send(command, { abortSignal: signal });
-          return await bodyOf(answer, STORAGE_CONFIG_NAME as BlobId, undefined, signal, MAX_STORAGE_CONFIG_BYTES);
+          return (await this.#get(STORAGE_CONFIG_NAME, {}, MAX_STORAGE_CONFIG_BYTES, signal)).body;
         } catch (error) {
           // A key that may not be read may be none, as it is for most users: then there are no classes to follow.
           if (['NoSuchKey', 'NotFound', 'AccessDenied'].includes(s3ErrorFacts(error).name)) return undefined;
@@ -307,24 +367,19 @@ class S3Storage implements BlobStorage {
     const lock = this.#lockUntil(retention);
     const subject = { operation: 'extend the retention of', subject: `blob ${id}`, id };
     const place = this.#place(id);
-    await this.#request(
-      subject,
-      (client) => extendLock({ client, library: this.#library }, place, lock, signal),
-      signal,
-    );
+    await this.#request(subject, async () => extendLock(await this.#openLibrary(), place, lock, signal), signal);
   }
 
   /** One attempt. Translates what fails, and asks for credentials anew next time when these no longer do. */
   async #request<T>(
     { operation, subject, id }: Subject,
-    send: (client: S3Client) => Promise<T>,
+    send: () => Promise<T>,
     signal: AbortSignal,
     recognize: (error: unknown) => unknown = (error) => error,
   ): Promise<T> {
-    const client = this.#client;
     try {
-      const answer = await send(client);
-      if (client === this.#client) this.#hasAnswered = true;
+      const answer = await send();
+      this.#hasAnswered = true;
       return answer;
     } catch (thrown) {
       signal.throwIfAborted();
@@ -335,16 +390,16 @@ class S3Storage implements BlobStorage {
         throw blobNotFound(id);
       }
       const translated = translateS3Error(error, { operation, subject, hasAnswered: this.#hasAnswered });
-      if (isCredentialsFailure(translated)) this.#renewClient(client);
+      if (isCredentialsFailure(translated)) this.#forgetCredentials();
       throw translated;
     }
   }
 
-  /** Only once for all that failed with the old one. */
-  #renewClient(failed: S3Client): void {
-    if (failed !== this.#client) return;
-    this.#oldClients.push(failed);
-    this.#client = createS3Client(this.#library, this.#options, this.#region);
+  /** The library keeps them with its client. */
+  #forgetCredentials(): void {
+    this.#credentials.forget();
+    if (this.#libraryStore !== undefined) this.#oldLibraryStores.push(this.#libraryStore);
+    this.#libraryStore = undefined;
   }
 }
 

@@ -2,7 +2,7 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions } from 'node:https';
 import type { Duplex } from 'node:stream';
-import { rootCertificates } from 'node:tls';
+import { getCACertificates } from 'node:tls';
 
 export interface StoreAgentOptions {
   /** Trusted beside the usual authorities, PEM. */
@@ -26,7 +26,7 @@ export function createStoreAgent(protocol: string, options: StoreAgentOptions): 
   if (protocol === 'http:') return withLimits(new HttpAgent(common), limits, 'connect');
   const { caCertPem, insecureSkipTlsVerify } = options;
   const trust: AgentOptions = {
-    ...(caCertPem === undefined ? {} : { ca: [...rootCertificates, caCertPem] }),
+    ...(caCertPem === undefined ? {} : { ca: [...getCACertificates('default'), caCertPem] }),
     ...(insecureSkipTlsVerify === true ? { rejectUnauthorized: false } : {}),
   };
   return withLimits(new HttpsAgent({ ...common, ...trust }), limits, 'secureConnect');

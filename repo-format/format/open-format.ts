@@ -51,7 +51,7 @@ export interface OpenFormat {
 }
 
 /**
- * Opens with a password. `REPOSITORY_NOT_FOUND`, `PASSWORD_WRONG`, `PASSWORD_CHANGE_INCOMPLETE` (a crash left the two blobs
+ * Opens with a password; `known` saves reading the blobs again. `REPOSITORY_NOT_FOUND`, `PASSWORD_WRONG`, `PASSWORD_CHANGE_INCOMPLETE` (a crash left the two blobs
  * under different passwords), `REPOSITORY_LOCKED`, `FORMAT_UNSUPPORTED`, `FORMAT_INVALID`.
  */
 export async function openFormat(
@@ -59,8 +59,9 @@ export async function openFormat(
   password: string,
   deps: FormatDeps,
   signal: AbortSignal,
+  known?: StoredFormat,
 ): Promise<OpenFormat> {
-  const stored = await readFormatBlobs(storage, signal);
+  const stored = known ?? (await readFormatBlobs(storage, signal));
   const { uniqueId, keyAlgo } = stored.formatBlob;
   const deriving = (deps.deriveKey ?? deriveFormatKey)(keyAlgo, password, uniqueId);
   // That takes 0.17 s on another thread. The library that contents are opened with is loaded and tried meanwhile.

@@ -3,7 +3,7 @@
 //
 // Several processes share it without locks: equal names mean equal bytes, and a file appears whole, by a rename. A file that
 // is torn, changed, forged or no file at all is as good as none. Nothing here ever fails its caller.
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -66,6 +66,8 @@ export class CacheFolder {
   readonly #layout: LocalLayout;
   readonly #options: CacheFolderOptions;
   readonly #deps: CacheFolderDeps;
+  /** Made once: from bytes it would be made for every file. */
+  readonly #key: KeyObject;
   #writeFailures = 0;
   #writtenBytes = 0;
   #sweeping: Promise<void> | undefined;
@@ -73,6 +75,7 @@ export class CacheFolder {
   private constructor(options: CacheFolderOptions, deps: CacheFolderDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#key = createSecretKey(options.key);
     this.#layout = { rootPath: options.path, shards: [1, 3], maxNonShardedLength: 20, overrides: [] };
   }
 
@@ -171,7 +174,7 @@ export class CacheFolder {
 
   /** Of the name as well: one blob must not pass for another. */
   #tag(id: BlobId, bytes: Uint8Array): Buffer {
-    return createHmac('sha256', this.#options.key).update(`${id}\n`).update(bytes).digest();
+    return createHmac('sha256', this.#key).update(`${id}\n`).update(bytes).digest();
   }
 
   #startSweep(): void {
