@@ -24,6 +24,11 @@ function bytesOf(value: Bytes): Uint8Array {
   return typeof value === 'string' ? new TextEncoder().encode(value) : new Uint8Array(value);
 }
 
+/** A key is its bytes here. */
+export function createSecretKey(key: Uint8Array): Uint8Array {
+  return key;
+}
+
 export function createHmac(name: string, key: Bytes): { update(data: Bytes): unknown; digest(): Buffer } {
   const mac = hmac.create(hashOf(name), bytesOf(key));
   const self = {
