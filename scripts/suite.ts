@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { buildPeers } from '../test/harness/go-program.ts';
+import { preparePeers } from '../test/harness/peers.ts';
 
 interface Suite {
   readonly files: readonly string[];
@@ -58,7 +58,7 @@ function run(name: string, chosen: readonly string[]): number {
     console.log(`suite kopia: against kopia ${version}`);
   }
   if (name === 'stores') {
-    const missing = buildPeers();
+    const missing = preparePeers();
     if (missing !== undefined) {
       // Nobody may take a run without its servers for one that passed where they are expected.
       const isExpected = isCi();

@@ -2,7 +2,8 @@
 // folder that goes with the test.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { installNpmProgram } from './npm-program.ts';
 import { memoryFolder, type CleanUp } from './scratch.ts';
 
 export interface AzuriteServer {
@@ -15,16 +16,18 @@ export interface AzuriteServer {
   deleteContainer(name: string): Promise<void>;
 }
 
-const PROGRAM = fileURLToPath(new URL('../../node_modules/azurite/dist/src/blob/main.js', import.meta.url));
+const PROGRAM = 'node_modules/azurite/dist/src/blob/main.js';
 const ACCOUNT = 'windlasstest';
 const ACCOUNT_KEY = Buffer.from('a key that protects nothing but a test').toString('base64');
 const READY = /successfully listens on http:\/\/127\.0\.0\.1:(\d+)/;
 
 /** Ends with `t`. `arguments` are Azurite's own. */
 export async function startAzurite(t: CleanUp, extra: readonly string[] = []): Promise<AzuriteServer> {
+  const installed = installNpmProgram('azurite');
+  if ('missing' in installed) throw new Error(installed.missing);
   const folder = memoryFolder(t, 'azurite');
   const args = ['--blobHost', '127.0.0.1', '--blobPort', '0', '--location', folder, '--silent', '--disableTelemetry'];
-  const child = spawn(process.execPath, [PROGRAM, ...args, '--skipApiVersionCheck', ...extra], {
+  const child = spawn(process.execPath, [join(installed.path, PROGRAM), ...args, '--skipApiVersionCheck', ...extra], {
     env: { PATH: process.env['PATH'] ?? '', AZURITE_ACCOUNTS: `${ACCOUNT}:${ACCOUNT_KEY}` },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -2,8 +2,6 @@
 import { buildGoProgram } from './go-program.ts';
 import { answersHttp, freePort, startServer } from './server-process.ts';
 
-export const GCS_PROGRAM = { name: 'fake-gcs-server', packagePath: 'github.com/fsouza/fake-gcs-server' };
-
 export interface GcsServer {
   readonly endpoint: string;
   createBucket(name: string): Promise<void>;
@@ -12,7 +10,7 @@ export interface GcsServer {
 }
 
 export async function startGcsServer(): Promise<GcsServer> {
-  const program = buildGoProgram(GCS_PROGRAM);
+  const program = buildGoProgram('fake-gcs-server');
   if ('missing' in program) throw new Error(program.missing);
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;

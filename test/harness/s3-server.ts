@@ -8,8 +8,6 @@ import { buildGoProgram } from './go-program.ts';
 import { removeTree } from './scratch.ts';
 import { answersHttp, freePort, listens, startServer } from './server-process.ts';
 
-export const S3_PROGRAM = { name: 'versitygw', packagePath: 'github.com/versity/versitygw/cmd/versitygw' };
-
 export interface S3Server {
   readonly endpoint: string;
   readonly pid: number;
@@ -43,7 +41,7 @@ export interface S3ServerOptions {
 const KEYS = { accessKeyId: 'test-access', secretAccessKey: 'test-secret-key-0123456789' };
 
 export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Server> {
-  const program = buildGoProgram(S3_PROGRAM);
+  const program = buildGoProgram('versitygw');
   if ('missing' in program) throw new Error(program.missing);
   const scratch = mkdtempSync(join(options.parent ?? tmpdir(), 'windlass-s3-'));
   const folder = join(scratch, 'buckets');
