@@ -15,7 +15,7 @@ interface Suite {
 const MINUTE = 60_000;
 const SUITES: Readonly<Record<string, Suite>> = {
   unit: {
-    files: ['{base,repo-format,mover,cli}/**/*.test.ts', 'test/{golden,harness,lint-canary}/**/*.test.ts'],
+    files: ['{base,repo-format,mover,cli}/**/*.test.ts', 'test/{golden,harness,lint-canary,bench}/**/*.test.ts'],
     concurrency: 2,
     timeoutMs: 2 * MINUTE,
   },

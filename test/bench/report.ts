@@ -3,6 +3,7 @@ import { cpus, release } from 'node:os';
 
 import { memoryOfMachineBytes } from './measure.ts';
 import { PHASES, type Phase, type Results, type Summary } from './results.ts';
+import { gib, mib, seconds, table } from './table.ts';
 import type { ToolName } from './tools.ts';
 
 const TREE_TITLES: Readonly<Record<string, string>> = {
@@ -39,6 +40,8 @@ const SAME_TARGETS: Partial<Record<Phase, Target>> = { first: { speed: 1.8 }, re
 export interface ReportOptions {
   readonly versions: readonly string[];
   readonly notes: string;
+  /** The section on object stores as it was: another bench's. */
+  readonly stores: string;
   readonly date: string;
   /** Where trees and repositories were. */
   readonly scratchKind: string;
@@ -61,12 +64,13 @@ export function renderReport(results: Results, options: ReportOptions): string {
     ...treeTables(results, 'windlass-same', { system: SAME_TARGETS, large: SAME_TARGETS, small: SAME_TARGETS }),
     ...growthPart(results),
     ...millionPart(results),
+    ...(options.stores === '' ? [] : [options.stores]),
     options.notes.trim(),
   ];
   return `${parts.join('\n\n')}\n`;
 }
 
-function machine(): string {
+export function machine(): string {
   const list = cpus();
   const model = (list[0]?.model ?? 'unknown processor').replace(/\s+/g, ' ').trim();
   return `${list.length} × ${model}, ${gib(memoryOfMachineBytes())} of memory, Linux ${release().split('-')[0]}`;
@@ -183,21 +187,4 @@ function millionPart(results: Results): string[] {
     `${size.files.toLocaleString('en-US')} files of a few dozen bytes in 1,000 folders, windlass with \`--memory-limit 256MiB\`: the limit holds for the whole process tree.`,
     table(heads, rows),
   ];
-}
-
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [line(heads), line(heads.map(() => '---')), ...rows.map(line)].join('\n');
-}
-
-function seconds(value: number): string {
-  return `${value.toFixed(value < 10 ? 2 : 1)} s`;
-}
-
-function mib(bytes: number): string {
-  return `${Math.round(bytes / 2 ** 20)} MiB`;
-}
-
-function gib(bytes: number): string {
-  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 }

@@ -11,9 +11,12 @@ import { countFiles, folderBytes } from './folders.ts';
 import { measure, type Measurement } from './measure.ts';
 import { renderReport } from './report.ts';
 import { PHASES, Results, type Phase } from './results.ts';
+import type { Ceiling } from './s3/ceiling.ts';
+import { renderStoreSection } from './s3/report.ts';
 import { StoreResults } from './s3/results.ts';
 import { runStoreBench } from './s3/run.ts';
 import { openScratch, WarmMemory, type Scratch } from './scratch-memory.ts';
+import { storeSection, withStoreSection } from './section.ts';
 import {
   availableTools,
   installPackage,
@@ -151,10 +154,21 @@ async function benchStore(kind: string, scratch: Scratch, windlass: string): Pro
     systemCap: cap === undefined ? undefined : Number(cap),
     windlass,
   };
+  let ceilings: readonly Ceiling[] = [];
   if (!values['report-only']) {
     build();
-    await runStoreBench(options, stored, scratch);
+    ceilings = await runStoreBench(options, stored, scratch);
   }
+  const tools = [...new Set(stored.records.map((record) => record.tool))];
+  const section = renderStoreSection(stored, {
+    versions: await toolVersions(tools, windlass),
+    scratchKind: scratch.kind,
+    date: today(),
+    ceilings,
+  });
+  const out = outPath(values.latency === '0,30');
+  if (out === undefined) return console.log(`\n${section}`);
+  write(out, withStoreSection(existsSync(out) ? readFileSync(out, 'utf8') : '', section));
 }
 
 function build(): void {
@@ -274,19 +288,34 @@ class Cycle {
 async function report(launcher: string, scratchKind: string): Promise<void> {
   const tools = [...new Set(results.records.map((record) => record.tool))];
   const notes = existsSync(NOTES) ? readFileSync(NOTES, 'utf8') : '';
+  const out = outPath(true);
+  const old = out !== undefined && existsSync(out) ? readFileSync(out, 'utf8') : '';
   const text = renderReport(results, {
     versions: await toolVersions(tools, launcher),
     notes,
+    stores: storeSection(old),
     scratchKind,
-    date: new Date().toISOString().slice(0, 10),
+    date: today(),
   });
-  // A subset replaces the committed report only when asked to by name.
-  const whole = values.tree === undefined && values.phase === undefined && values.tool === undefined && scale === 1;
-  const out = values['no-out'] ? undefined : (values.out ?? (whole ? join(CLONE, 'docs/performance.md') : undefined));
   if (out === undefined) return console.log(`\n${text}`);
+  write(out, text);
+}
+
+/** A subset replaces nothing in the committed report unless asked to by name. */
+function outPath(isWhole: boolean): string | undefined {
+  if (values['no-out']) return undefined;
+  const isAll = values.tree === undefined && values.phase === undefined && values.tool === undefined && scale === 1;
+  return values.out ?? (isAll && isWhole ? join(CLONE, 'docs/performance.md') : undefined);
+}
+
+function write(out: string, text: string): void {
   writeFileSync(out, text);
   spawnSync(join(CLONE, 'node_modules/.bin/prettier'), ['--write', '--log-level', 'warn', out], { stdio: 'inherit' });
   console.log(`wrote ${out}`);
+}
+
+function today(): string {
+  return new Date().toISOString().slice(0, 10);
 }
 
 if (values.help) console.log(USAGE);

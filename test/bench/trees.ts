@@ -17,8 +17,9 @@ import {
   utimesSync,
   writeFileSync,
   writeSync,
+  type Stats,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { SeededRandom } from '../harness/seeded-random.ts';
 
@@ -71,6 +72,59 @@ export function makeSystemTree(path: string, source: string, capBytes: number): 
   };
   copy(source, path);
   return { name: 'system', path, files: files.length, bytes, changing: everyHundredth(files), largeFile: undefined };
+}
+
+/**
+ * A part of what `makeSystemTree` copies, about `share` of its bytes and of its files: of small files whole folders, one of so
+ * many; of large files, which few folders hold and most of the bytes are in, one of so many in the order of their sizes.
+ */
+export function makeSystemSample(path: string, source: string, capBytes: number, share: number): Tree {
+  const every = Math.max(1, Math.round(1 / share));
+  const isChosen = (_: unknown, index: number): boolean => index % every === every >> 1;
+  const { folders, large } = foundUpTo(source, capBytes);
+  const files: { path: string; size: number }[] = [];
+  mkdirSync(path);
+  for (const { path: from, stat } of [...folders.filter(isChosen).flat(), ...large.filter(isChosen)]) {
+    const target = join(path, from.slice(source.length));
+    mkdirSync(dirname(target), { recursive: true });
+    copyFileSync(from, target, constants.COPYFILE_EXCL);
+    chmodSync(target, stat.mode & 0o7777);
+    utimesSync(target, stat.atime, stat.mtime);
+    files.push({ path: target, size: stat.size });
+  }
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  return { name: 'system', path, files: files.length, bytes, changing: everyHundredth(files), largeFile: undefined };
+}
+
+interface FoundFile {
+  readonly path: string;
+  readonly stat: Stats;
+}
+
+/** Plain files as long as the cap allows: the small ones by folder, the large ones by size. */
+function foundUpTo(source: string, capBytes: number): { folders: FoundFile[][]; large: FoundFile[] } {
+  let left = capBytes;
+  const large: FoundFile[] = [];
+  const folders = [source, ...foldersBelow(source)].map((folder) => {
+    const small: FoundFile[] = [];
+    for (const path of plainFiles(folder, false)) {
+      const stat = lstatSync(path);
+      if (stat.size > left) continue;
+      left -= stat.size;
+      (stat.size > MIB ? large : small).push({ path, stat });
+    }
+    return small;
+  });
+  large.sort((a, b) => a.stat.size - b.stat.size);
+  return { folders: folders.filter((folder) => folder.length > 0), large };
+}
+
+function* foldersBelow(folder: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (!entry.isDirectory()) continue;
+    yield join(folder, entry.name);
+    yield* foldersBelow(join(folder, entry.name));
+  }
 }
 
 /** Two files of `sizeBytes`: one of random bytes, one of real programs and libraries put end to end. */
@@ -161,8 +215,9 @@ function concatenateFiles(path: string, sizeBytes: number, from: string): void {
   closeSync(out);
 }
 
-function* plainFiles(folder: string): Generator<string> {
+function* plainFiles(folder: string, deep = true): Generator<string> {
   const entries = readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const entry of entries) if (entry.isFile()) yield join(folder, entry.name);
+  if (!deep) return;
   for (const entry of entries) if (entry.isDirectory()) yield* plainFiles(join(folder, entry.name));
 }

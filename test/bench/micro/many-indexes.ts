@@ -6,54 +6,17 @@ import { systemClock } from '../../../base/clock.ts';
 import { toHex } from '../../../base/hex.ts';
 import { systemRandom } from '../../../base/random.ts';
 import { openFilesystemStorage } from '../../../repo-format/blob/filesystem.ts';
-import type { BlobId } from '../../../repo-format/blob/storage.ts';
-import { sealBlob } from '../../../repo-format/epoch/encrypted-blob.ts';
-import { uncompactedPrefix } from '../../../repo-format/epoch/names.ts';
-import { cipherSpecOf } from '../../../repo-format/format/repository-config.ts';
-import { createContentCipher } from '../../../repo-format/crypto/content-cipher.ts';
-import { createKeyedHash } from '../../../repo-format/hash/keyed-hash.ts';
 import { contentKey, type ContentId } from '../../../repo-format/index/content-id.ts';
-import { IndexBuilder } from '../../../repo-format/index/index-builder.ts';
 import { Repository } from '../../../repo-format/repository.ts';
+import { makeManyIndexes } from '../many-indexes.ts';
 
 const PASSWORD = 'bench';
 const signal = new AbortController().signal;
 
-async function make(path: string, indexCount: number, contentCount: number): Promise<void> {
+async function make(path: string, indexes: number, contents: number): Promise<void> {
   mkdirSync(path, { recursive: true });
-  const random = systemRandom;
-  const storage = await openFilesystemStorage({ path, create: 'current' }, { random });
-  const deps = { clock: systemClock, random };
-  await using repository = await Repository.create({ storage, password: PASSWORD }, deps, signal);
-  const { config } = repository.format;
-  const seal = {
-    cipher: createContentCipher(cipherSpecOf(config)),
-    hash: createKeyedHash(config.hash, config.secret),
-  };
-  const perIndex = Math.ceil(contentCount / indexCount);
-  const timestampSeconds = Math.floor(systemClock.nowMs() / 1000);
-  for (let n = 0; n < indexCount; n++) {
-    const builder = new IndexBuilder();
-    const session = `s${toHex(random.bytes(8))}`;
-    for (let entry = 0; entry < perIndex; entry++) {
-      builder.addEntry({
-        id: `${entry % 10 === 0 ? 'k' : ''}${toHex(random.bytes(16))}` as ContentId,
-        packId: `${entry % 10 === 0 ? 'q' : 'p'}${toHex(new Uint8Array(16).fill(n))}-${session}` as BlobId,
-        packOffset: entry * 1000,
-        packedLength: 1000,
-        originalLength: 972,
-        compressionId: 0,
-        formatVersion: config.version,
-        encryptionKeyId: 0,
-        timestampSeconds,
-        deleted: false,
-      });
-    }
-    for (const shard of builder.build({ version: 2 })) {
-      const { id, bytes } = sealBlob(seal, uncompactedPrefix(0), `${session}-c1`, shard);
-      await storage.putBlob(id, bytes, signal);
-    }
-  }
+  const storage = await openFilesystemStorage({ path, create: 'current' }, { random: systemRandom });
+  await makeManyIndexes(storage, { password: PASSWORD, indexes, contents });
 }
 
 /** What a backup asks: for contents that are there, and for new ones. */

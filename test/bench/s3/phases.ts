@@ -33,12 +33,15 @@ const WRITES: Partial<Record<StorePhase, number>> = { first: 1.2, restore: 1.2 }
 
 export async function runTreeCycle(bench: Bench, cycle: Cycle, tree: Tree): Promise<void> {
   const { store, phases } = bench;
-  const bucket = bucketOf(cycle);
+  const bucket = `${cycle.tool}-${tree.name}`;
   const folder = emptyFolder(join(bench.scratch, bucket));
   const place = await store.makePlace(bucket, cycle.latencyMs);
   const tool = openStoreTool(cycle.tool, { folder, place, windlass: bench.windlass });
-  const time = (phase: StorePhase, command: Command): Promise<string> => timePhase(bench, cycle, phase, command);
-  const backup = async (phase: StorePhase): Promise<void> => tool.noteBackup(await time(phase, tool.backup(tree.path)));
+  const time = (phase: StorePhase, command: Command): Promise<string> =>
+    timePhase(bench, { ...cycle, bucket }, phase, command);
+  const backup = async (phase: StorePhase): Promise<void> => {
+    tool.noteBackup(await time(phase, tool.backup(tree.path)));
+  };
   await tool.create();
   tool.ageCache();
   // Always: the others stand on it.
@@ -68,12 +71,13 @@ async function restore(
   if (found !== tree.files) throw new Error(`${tool.name}: ${found} files of ${tree.files} restored`);
 }
 
-export function bucketOf({ tree, latencyMs, tool, run }: Cycle): string {
-  return `${tool}-${tree.name}-${latencyMs}-${run}`;
-}
-
 /** Measures one command and keeps the record. */
-export async function timePhase(bench: Bench, cycle: Cycle, phase: StorePhase, command: Command): Promise<string> {
+export async function timePhase(
+  bench: Bench,
+  cycle: Cycle & { readonly bucket: string },
+  phase: StorePhase,
+  command: Command,
+): Promise<string> {
   const { store, results, scratch } = bench;
   const { tree, latencyMs, tool, run } = cycle;
   const warm = new WarmMemory(join(scratch, 'warm'), (tree.bytes + tree.files * 4096) * (WRITES[phase] ?? 0));
@@ -87,7 +91,7 @@ export async function timePhase(bench: Bench, cycle: Cycle, phase: StorePhase, c
       }),
     );
     const { wallSeconds, cpuSeconds, peakBytes, stdout } = result;
-    const { kinds, bytes } = store.contents(bucketOf(cycle));
+    const { kinds, bytes } = store.contents(cycle.bucket);
     const what = {
       store: 's3',
       tree: tree.name,

@@ -18,11 +18,14 @@ export interface StoreTool {
   /** To a repository that is there. */
   connect(): Promise<void>;
   backup(path: string): Command;
-  /** Remembers what a later restore names, from a backup's output. */
-  noteBackup(stdout: string): void;
+  /** Remembers what a later restore names, from a backup's output; answers the snapshot's ID. */
+  noteBackup(stdout: string): string;
+  deleteSnapshots(ids: readonly string[]): Command;
   restore(target: string): Command;
   /** Opens the repository and lists its snapshots. */
   list(): Command;
+  /** Becomes the owner of maintenance. */
+  own(): Promise<void>;
   maintain(): Command;
   /** As on a machine that never saw the repository. */
   dropCache(): void;
@@ -63,11 +66,13 @@ function windlass({ folder, place, windlass: program, password = PASSWORD }: Sto
     backup: (path) => command('snapshot', 'create', path, '--json'),
     noteBackup: (stdout) => {
       snapshot = (JSON.parse(stdout) as { id: string }).id;
+      return snapshot;
     },
+    deleteSnapshots: (ids) => command('snapshot', 'delete', ...ids),
     restore: (target) => command('snapshot', 'restore', snapshot, target),
     list: () => command('snapshot', 'list'),
-    // Another client owns the schedule.
-    maintain: () => command('maintenance', 'run', '--full', '--safety', 'none', '--force'),
+    own: async () => void (await must(command('maintenance', 'set', '--owner', 'me'))),
+    maintain: () => command('maintenance', 'run', '--full', '--safety', 'none'),
     dropCache: () => removeTree(cache),
     ageCache: () => undefined,
   };
@@ -96,10 +101,14 @@ function kopia({ folder, place, password = PASSWORD }: StoreToolOptions): StoreT
     connect: () => client.connect(),
     backup: (path) => command('snapshot', 'create', path, '--json'),
     noteBackup: (stdout) => {
-      rootObject = (JSON.parse(stdout) as { rootEntry: { obj: string } }).rootEntry.obj;
+      const { id, rootEntry } = JSON.parse(stdout) as { id: string; rootEntry: { obj: string } };
+      rootObject = rootEntry.obj;
+      return id;
     },
+    deleteSnapshots: (ids) => command('snapshot', 'delete', '--delete', ...ids),
     restore: (target) => command('snapshot', 'restore', rootObject, target),
     list: () => command('snapshot', 'list', '--all'),
+    own: async () => void (await client.ok('maintenance', 'set', '--owner=me')),
     maintain: () => command('maintenance', 'run', '--full', '--safety=none'),
     dropCache: () => removeTree(join(folder, 'cache')),
     ageCache: () => removeTree(join(folder, 'cache/blob-list')),
@@ -128,9 +137,11 @@ function restic({ folder, place, password = PASSWORD }: StoreToolOptions): Store
       root = path;
       return command('backup', path);
     },
-    noteBackup: () => undefined,
+    noteBackup: () => 'latest',
+    deleteSnapshots: (ids) => command('forget', ...ids),
     restore: (target) => command('restore', `latest:${root}`, '--target', target),
     list: () => command('snapshots'),
+    own: async () => undefined,
     maintain: () => command('prune'),
     dropCache: () => removeTree(cache),
     ageCache: () => undefined,
