@@ -48,9 +48,9 @@ function run(argv: readonly string[], options: MeasureOptions, log: number): Pro
       stdio: ['ignore', 'pipe', log, 'pipe'],
     });
     const memory = new TreeMemory(shell.pid ?? 0);
-    // A bench that is interrupted leaves nothing running.
-    const endAll = (): void => descendants(shell.pid ?? 0).forEach((pid) => process.kill(pid));
-    process.on('exit', endAll);
+    // A bench that is interrupted leaves nothing running, which would write where the scratch folder was removed.
+    const endAll = (): void => descendants(shell.pid ?? 0).forEach((pid) => process.kill(pid, 'SIGKILL'));
+    process.prependListener('exit', endAll);
     const sampler = setInterval(() => {
       memory.sample();
       options.onSample?.();

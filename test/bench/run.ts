@@ -124,19 +124,13 @@ function studies(): Study[] {
 
 async function main(): Promise<void> {
   const scratch = openScratch(values.scratch);
-  const leave = (): void => {
-    scratch.remove();
-    process.exit(130);
-  };
-  process.on('SIGINT', leave).on('SIGTERM', leave);
-  try {
-    const launcher = installPackage(join(scratch.path, 'package'));
-    if (values.store !== undefined) return await benchStore(values.store, scratch, launcher);
-    if (!values['report-only']) await runStudies(scratch.path, launcher);
-    await report(launcher, scratch.kind);
-  } finally {
-    scratch.remove();
-  }
+  // After what still runs was ended: those are prepended.
+  process.on('exit', () => scratch.remove());
+  process.on('SIGINT', () => process.exit(130)).on('SIGTERM', () => process.exit(130));
+  const launcher = installPackage(join(scratch.path, 'package'));
+  if (values.store !== undefined) return await benchStore(values.store, scratch, launcher);
+  if (!values['report-only']) await runStudies(scratch.path, launcher);
+  await report(launcher, scratch.kind);
 }
 
 async function benchStore(kind: string, scratch: Scratch, windlass: string): Promise<void> {

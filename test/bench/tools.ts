@@ -169,7 +169,13 @@ export async function toolVersions(tools: readonly ToolName[], windlassPath: str
   };
   await ask('windlass', [windlassPath, '--version']);
   await ask('Node.js', [NODE, '--version']);
-  if (tools.includes('kopia')) await ask('kopia', [findKopia() ?? 'kopia', '--version']);
-  if (tools.includes('restic')) await ask('restic', [findProgram('restic', 'RESTIC') ?? 'restic', 'version']);
+  // Stored results may be of tools that are not here any more.
+  for (const [name, variable, argument] of [
+    ['kopia', 'KOPIA', '--version'],
+    ['restic', 'RESTIC', 'version'],
+  ] as const) {
+    const program = findProgram(name, variable);
+    if (tools.includes(name) && program !== undefined) await ask(name, [program, argument]);
+  }
   return lines;
 }

@@ -8,7 +8,7 @@ import { removeTree } from '../../harness/scratch.ts';
 import { SeededRandom } from '../../harness/seeded-random.ts';
 import { must } from '../tools.ts';
 import { makeSmallTree } from '../trees.ts';
-import { timePhase, type Bench, type Cycle } from './phases.ts';
+import { timePhase, wayOf, type Bench, type Cycle } from './phases.ts';
 import { emptyFolder } from './store.ts';
 import { openStoreTool, type StoreToolName } from './tools.ts';
 
@@ -18,7 +18,7 @@ const SMALL_FILES = 8000;
 const MEDIUM_FILES = 48;
 const MEDIUM_BYTES = 2 << 20;
 /** From one snapshot to the next: 10 MiB in all, so that each leaves a pack which is worth to be merged with others. */
-const SMALL_CHANGED = 200;
+const SMALL_CHANGED = 150;
 const MEDIUM_CHANGED = 4;
 
 export interface AgedRepository {
@@ -30,7 +30,7 @@ export interface AgedRepository {
 /** Made by `maker`, in its own way; both tools are then measured on copies. */
 export async function makeAged(bench: Bench, maker: StoreToolName, scale: number): Promise<AgedRepository> {
   const folder = emptyFolder(join(bench.scratch, 'aging'));
-  const place = await bench.store.makePlace(BUCKET, 0);
+  const place = await bench.store.makePlace(BUCKET, 'direct');
   const tool = openStoreTool(maker, { folder: join(folder, 'tool'), place, windlass: bench.windlass });
   const count = Math.max(800, Math.round((SMALL_FILES * scale) / 400) * 400);
   const tree = makeSmallTree(join(folder, 'tree'), count, count / 400);
@@ -69,7 +69,7 @@ export async function runMaintenanceCycle(bench: Bench, cycle: Cycle): Promise<v
   const bucket = `${cycle.tool}-${BUCKET}`;
   const folder = emptyFolder(join(bench.scratch, bucket));
   copyBucket(store.folderOf(BUCKET), store.folderOf(bucket));
-  const place = await store.placeAt(bucket, cycle.latencyMs);
+  const place = await store.placeAt(bucket, wayOf(cycle));
   const tool = openStoreTool(cycle.tool, { folder, place, windlass: bench.windlass });
   await tool.connect();
   await tool.own();

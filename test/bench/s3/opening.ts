@@ -7,7 +7,7 @@ import { openS3Storage } from '../../../repo-format/blob/s3.ts';
 import { removeTree } from '../../harness/scratch.ts';
 import { makeManyIndexes } from '../many-indexes.ts';
 import { PASSWORD } from '../tools.ts';
-import { timePhase, type Bench, type Cycle } from './phases.ts';
+import { timePhase, wayOf, type Bench, type Cycle } from './phases.ts';
 import { emptyFolder } from './store.ts';
 import { openStoreTool } from './tools.ts';
 
@@ -28,7 +28,7 @@ export async function makeIndexed(bench: Bench, scale: number): Promise<Cycle['t
 
 export async function runOpeningCycle(bench: Bench, cycle: Cycle): Promise<void> {
   const folder = emptyFolder(join(bench.scratch, `${cycle.tool}-${BUCKET}`));
-  const place = await bench.store.placeAt(BUCKET, cycle.latencyMs);
+  const place = await bench.store.placeAt(BUCKET, wayOf(cycle));
   const tool = openStoreTool(cycle.tool, { folder, place, windlass: bench.windlass });
   const measured = { ...cycle, bucket: BUCKET };
   await tool.connect();

@@ -25,11 +25,13 @@ export interface StoreRecord {
   readonly latencyMs: number;
   readonly tool: StoreToolName;
   readonly phase: StorePhase;
+  /** 0: only counted, through the relay, where the others connect directly. */
   readonly run: number;
   readonly wallSeconds: number;
   readonly cpuSeconds: number;
   readonly peakBytes: number;
-  readonly traffic: Traffic;
+  /** Not known where the tool was connected directly. */
+  readonly traffic?: Traffic;
   readonly serverCpuSeconds: number;
   readonly relayCpuSeconds: number;
   /** In the bucket, after the phase. */
@@ -38,7 +40,10 @@ export interface StoreRecord {
   readonly dataPacks: number;
 }
 
-export type StoreSummary = Omit<StoreRecord, 'run'> & { readonly runs: number };
+export interface StoreSummary extends Omit<StoreRecord, 'run'> {
+  readonly runs: number;
+  readonly traffic: Traffic;
+}
 
 export interface Cell {
   readonly tree: string;
@@ -68,17 +73,19 @@ export class StoreResults {
     if (this.#path !== undefined) appendFileSync(this.#path, `${JSON.stringify(record)}\n`);
   }
 
-  /** Medians of all runs of one cell; undefined when it was not run. */
+  /** Medians of one cell, times of those runs that are timed, counts of those that are counted; undefined when it was not run. */
   summary({ tree, latencyMs, tool, phase }: Cell): StoreSummary | undefined {
-    const runs = this.records.filter(
+    const all = this.records.filter(
       (r) => r.tree === tree && r.latencyMs === latencyMs && r.tool === tool && r.phase === phase,
     );
+    const timed = all.filter((r) => r.run > 0);
+    const runs = timed.length > 0 ? timed : all;
     const [last] = runs.slice(-1);
     if (last === undefined) return undefined;
     const middle = (value: (record: StoreRecord) => number): number => median(runs.map(value));
     return {
       ...last,
-      runs: runs.length,
+      runs: timed.length,
       wallSeconds: middle((r) => r.wallSeconds),
       cpuSeconds: middle((r) => r.cpuSeconds),
       peakBytes: middle((r) => r.peakBytes),
@@ -86,7 +93,7 @@ export class StoreResults {
       relayCpuSeconds: middle((r) => r.relayCpuSeconds),
       storedBytes: middle((r) => r.storedBytes),
       dataPacks: middle((r) => r.dataPacks),
-      traffic: middleTraffic(runs.map((r) => r.traffic)),
+      traffic: middleTraffic(all.flatMap((r) => r.traffic ?? [])),
     };
   }
 

@@ -18,9 +18,12 @@ export interface Place {
   readonly environment: Readonly<Record<string, string>>;
 }
 
+/** How a tool reaches the store: on loopback itself, or through the relay with so many milliseconds of latency. */
+export type Way = 'direct' | number;
+
 /** What a phase cost outside of the tool. */
 export interface StoreCost {
-  readonly traffic: Traffic;
+  readonly traffic?: Traffic;
   readonly serverCpuSeconds: number;
   readonly relayCpuSeconds: number;
 }
@@ -33,8 +36,8 @@ export class BenchStore {
   private constructor(server: S3Server) {
     this.server = server;
     // Relays end by themselves with this process; the server has to be told.
-    this.#endNow = () => process.kill(server.pid);
-    process.on('exit', this.#endNow);
+    this.#endNow = () => process.kill(server.pid, 'SIGKILL');
+    process.prependListener('exit', this.#endNow);
   }
 
   /** Below `folder`. */
@@ -42,18 +45,18 @@ export class BenchStore {
     return new BenchStore(await startS3Server({ parent: folder, keepAlive: true }));
   }
 
-  async makePlace(bucket: string, latencyMs: number): Promise<Place> {
+  async makePlace(bucket: string, way: Way): Promise<Place> {
     await this.server.createBucket(bucket);
-    return this.placeAt(bucket, latencyMs);
+    return this.placeAt(bucket, way);
   }
 
   /** A bucket that is already there. */
-  async placeAt(bucket: string, latencyMs: number): Promise<Place> {
-    const { endpoint } = await this.relay(latencyMs);
+  async placeAt(bucket: string, way: Way): Promise<Place> {
+    const { endpoint } = way === 'direct' ? this.server : await this.#relay(way);
     return { endpoint, bucket, environment: { ...this.server.environment } };
   }
 
-  async relay(latencyMs: number): Promise<RelayProcess> {
+  async #relay(latencyMs: number): Promise<RelayProcess> {
     const found = this.#relays.get(latencyMs);
     if (found !== undefined) return found;
     const relay = await startRelay({ port: Number(new URL(this.server.endpoint).port), latencyMs });
@@ -61,15 +64,16 @@ export class BenchStore {
     return relay;
   }
 
-  /** What `work` makes pass through the relay of this latency. */
-  async watch<T>(latencyMs: number, work: () => Promise<T>): Promise<{ result: T; cost: StoreCost }> {
-    const relay = await this.relay(latencyMs);
-    await relay.take();
+  /** What `work` makes the server do, and pass through the relay where there is one on the way. */
+  async watch<T>(way: Way, work: () => Promise<T>): Promise<{ result: T; cost: StoreCost }> {
+    const relay = way === 'direct' ? undefined : await this.#relay(way);
+    await relay?.take();
     const before = cpuSecondsOf(this.server.pid);
     const result = await work();
-    const { traffic, cpuSeconds } = await relay.take();
+    const passed = await relay?.take();
     const serverCpuSeconds = cpuSecondsOf(this.server.pid) - before;
-    return { result, cost: { traffic, serverCpuSeconds, relayCpuSeconds: cpuSeconds } };
+    const cost = { serverCpuSeconds, relayCpuSeconds: passed?.cpuSeconds ?? 0 };
+    return { result, cost: passed === undefined ? cost : { ...cost, traffic: passed.traffic } };
   }
 
   folderOf(bucket: string): string {

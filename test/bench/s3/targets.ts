@@ -1,4 +1,5 @@
 // What is wanted of the S3 bench, each against what was seen.
+import { seconds } from '../table.ts';
 import type { StorePhase, StoreResults, StoreSummary } from './results.ts';
 
 export interface Verdict {
@@ -39,6 +40,19 @@ export function requestVerdicts(results: StoreResults, cells: readonly RequestCe
     if (own === undefined) return [];
     const verdicts = kopia === undefined ? [] : [noMore('PUT', title, own, kopia), noMore('LIST', title, own, kopia)];
     return phase === 'restore' ? [...verdicts, restoreGets(title, own)] : verdicts;
+  });
+}
+
+/** A restore is to be faster than restic's, too. */
+export function resticVerdicts(results: StoreResults, cells: readonly RequestCell[]): Verdict[] {
+  return cells.flatMap(({ title, tree, latencyMs, phase }) => {
+    const [own, restic] = (['windlass', 'restic'] as const).map((tool) =>
+      results.summary({ tree, latencyMs, tool, phase }),
+    );
+    if (phase !== 'restore' || own === undefined || restic === undefined) return [];
+    const what = `wall time, ${title}, ${latencyMs} ms`;
+    const [seen, most] = [own.wallSeconds, restic.wallSeconds];
+    return [{ what, target: `< ${seconds(most)}, restic’s`, seen: seconds(seen), isMet: seen < most }];
   });
 }
 
