@@ -119,3 +119,14 @@ function memberOf(value: unknown, name: string): unknown {
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
+
+/** A token was refused or could not be asked for. Once one was good, what gave it has been replaced: the credentials are read anew. */
+export function azureTokenFailure(error: unknown, hasAnswered: boolean): unknown {
+  const changes = ['BLOB_ACCESS_DENIED', 'BLOB_CREDENTIALS_MISSING'];
+  if (!hasAnswered || !(error instanceof WindlassError) || !changes.includes(error.code)) return error;
+  return storeFailure('BLOB_CREDENTIALS_EXPIRED', {
+    operation: 'open',
+    subject: "the account's identity",
+    storeCode: 'TokenRefused',
+  });
+}

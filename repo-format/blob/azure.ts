@@ -5,7 +5,7 @@ import type { Agent } from 'node:http';
 import type * as AzureLibrary from '@azure/storage-blob';
 import type { ContainerClient, StoragePipelineOptions } from '@azure/storage-blob';
 import { hasCode } from '../../base/errors.ts';
-import { translateAzureError } from './azure-errors.ts';
+import { azureTokenFailure, translateAzureError } from './azure-errors.ts';
 import { assertRangeInside, blobInvalidRange, isRangeTold, storageIsReadOnly, storeFailure } from './blob-errors.ts';
 import { assertBlobId, assertBlobPrefix, isBlobId } from './blob-id.ts';
 import { createStoreAgent, type StoreAgentOptions } from './store-agent.ts';
@@ -283,8 +283,12 @@ export class AzureStorage implements BlobStorage {
       case 'identity': {
         const getToken = async (_scopes: unknown, { abortSignal }: { abortSignal?: unknown } = {}) => {
           const asked = abortSignal instanceof AbortSignal ? abortSignal : signal;
-          const { token, expiresAtMs } = await credential.getToken(asked);
-          return { token, expiresOnTimestamp: expiresAtMs };
+          try {
+            const { token, expiresAtMs } = await credential.getToken(asked);
+            return { token, expiresOnTimestamp: expiresAtMs };
+          } catch (error) {
+            throw azureTokenFailure(error, this.#hasAnswered);
+          }
         };
         return new Client(url, newPipeline({ getToken }, pipelineOptions));
       }

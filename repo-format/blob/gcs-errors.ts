@@ -78,17 +78,32 @@ export function translateGcsError(error: unknown, { operation, subject }: GcsReq
   return storeFailure(code ?? 'BLOB_STORE_REFUSED', { operation, subject, storeCode: systemCode });
 }
 
-/** Failures of asking for a token. The library's messages may quote what is in a credentials file. */
-export function translateGcsAuthError(error: unknown, { operation, subject }: GcsRequest): unknown {
-  if (error instanceof WindlassError || isAbortError(error)) return error;
+/**
+ * Failures of asking for a token. The library's messages may quote what is in a credentials file. Once a token was good, what gave it has
+ * been replaced or is being replaced: the file is worth another look.
+ */
+export function translateGcsAuthError(
+  error: unknown,
+  { operation, subject }: GcsRequest,
+  hasAnswered: boolean,
+): unknown {
+  if (isAbortError(error)) return error;
+  const details = { operation, subject, storeCode: errorCode(error) };
+  const code = gcsAuthFailure(error);
+  const isChanged = hasAnswered && (code === 'BLOB_CREDENTIALS_MISSING' || code === 'BLOB_ACCESS_DENIED');
+  if (isChanged) return storeFailure('BLOB_CREDENTIALS_EXPIRED', { ...details, storeCode: 'TokenRefused' });
+  if (error instanceof WindlassError) return error;
+  return storeFailure(code, code === 'BLOB_ACCESS_DENIED' ? { ...details, storeCode: 'TokenRefused' } : details);
+}
+
+function gcsAuthFailure(error: unknown): StoreFailureCode {
+  if (error instanceof WindlassError) return error.code as StoreFailureCode;
   const message = error instanceof Error ? error.message : '';
   const systemCode = errorCode(error);
-  const details = { operation, subject, storeCode: systemCode };
   const network = systemCode === undefined ? undefined : networkFailure(systemCode);
-  if (network !== undefined) return storeFailure(network, details);
+  if (network !== undefined) return network;
   if (/default credentials/i.test(message) || systemCode === 'ENOENT' || systemCode === 'EACCES') {
-    return storeFailure('BLOB_CREDENTIALS_MISSING', details);
+    return 'BLOB_CREDENTIALS_MISSING';
   }
-  if (/iat|clock|timeframe/i.test(message)) return storeFailure('BLOB_CLOCK_SKEW', details);
-  return storeFailure('BLOB_ACCESS_DENIED', { ...details, storeCode: 'TokenRefused' });
+  return /iat|clock|timeframe/i.test(message) ? 'BLOB_CLOCK_SKEW' : 'BLOB_ACCESS_DENIED';
 }

@@ -269,7 +269,7 @@ export class GcsStorage implements BlobStorage {
       signal.throwIfAborted();
       // Not kept: the next request may find the credentials in place.
       if (this.#authorization === authorization) this.#authorization = undefined;
-      throw translateGcsAuthError(error, request);
+      throw translateGcsAuthError(error, request, this.#hasAnswered);
     }
   }
 

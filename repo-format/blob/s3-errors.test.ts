@@ -44,7 +44,7 @@ test('every failure becomes one of the closed set, with its retry class', () => 
 });
 
 test('keys and names that worked before have expired or are unreachable, not wrong', () => {
-  for (const name of ['InvalidAccessKeyId', 'InvalidToken']) {
+  for (const name of ['InvalidAccessKeyId', 'InvalidToken', 'SignatureDoesNotMatch']) {
     assert.equal(translated(thrown({ name, status: 403 })).code, 'BLOB_ACCESS_DENIED');
     assert.equal(translated(thrown({ name, status: 403 }), true).retry, 'after-refresh');
   }

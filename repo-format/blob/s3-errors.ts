@@ -64,6 +64,7 @@ const STATUSES: Readonly<Record<number, StoreFailureCode>> = {
 const AFTER_SUCCESS: Partial<Record<string, StoreFailureCode>> = {
   InvalidAccessKeyId: 'BLOB_CREDENTIALS_EXPIRED',
   InvalidToken: 'BLOB_CREDENTIALS_EXPIRED',
+  SignatureDoesNotMatch: 'BLOB_CREDENTIALS_EXPIRED', // another secret for the same key
   XAdminUserNotFound: 'BLOB_CREDENTIALS_EXPIRED',
   CredentialsProviderError: 'BLOB_CREDENTIALS_EXPIRED',
   TokenProviderError: 'BLOB_CREDENTIALS_EXPIRED',

@@ -34,6 +34,8 @@ const MAX_STORAGE_CONFIG_BYTES = 1 << 20;
 const MAX_BLOB_BYTES = 1 << 30;
 /** A page of a list has a thousand keys of a kilobyte, three times that when encoded. */
 const MAX_ANSWER_BYTES = 16 << 20;
+/** What a store may mean by these, it says only in a body. */
+const WORDLESS_STATUSES: ReadonlySet<number> = new Set([400, 401, 403, 404]);
 
 /** No request yet, unless the bucket has to be asked for its region. */
 export async function openS3Storage(
@@ -126,7 +128,9 @@ class S3Storage implements BlobStorage {
         try {
           return await this.#requests.send({ method: 'HEAD', key: this.#keyOf(id), maxBodyBytes: 0 }, signal);
         } catch (error) {
-          throw s3ErrorFacts(error).httpStatus === 404 ? await this.#whyMissing(id, error, signal) : error;
+          throw WORDLESS_STATUSES.has(s3ErrorFacts(error).httpStatus ?? 0)
+            ? await this.#inWords(id, error, signal)
+            : error;
         }
       },
       signal,
@@ -249,13 +253,13 @@ class S3Storage implements BlobStorage {
     return (await this.#openLibrary()).client.config;
   }
 
-  /** An answer to a HEAD has no words: whether the blob, the bucket or the key is unknown, a GET tells. */
-  async #whyMissing(id: BlobId, missing: unknown, signal: AbortSignal): Promise<unknown> {
+  /** An answer to a HEAD has no words: whether the blob, the bucket or the key is unknown, or keys have expired, a GET tells. */
+  async #inWords(id: BlobId, refusal: unknown, signal: AbortSignal): Promise<unknown> {
     try {
       await this.#get(id, { range: 'bytes=0-0' }, MAX_ANSWER_BYTES, signal);
-      return missing;
+      return refusal;
     } catch (error) {
-      return s3ErrorFacts(error).httpStatus === 416 ? missing : error;
+      return s3ErrorFacts(error).httpStatus === 416 ? refusal : error;
     }
   }
 

@@ -36,6 +36,10 @@ export interface S3ServerOptions {
   readonly parent?: string;
   /** Connections serve many requests, as a real store's do; by itself this server closes each after its answer. */
   readonly keepAlive?: boolean;
+  /** Knows users besides its root account: `s3-users.ts`. */
+  readonly users?: boolean;
+  /** Allows pages of every origin to read, where a bucket says nothing of its own. */
+  readonly corsOrigin?: string;
 }
 
 const KEYS = { accessKeyId: 'test-access', secretAccessKey: 'test-secret-key-0123456789' };
@@ -46,13 +50,16 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
   const scratch = mkdtempSync(join(options.parent ?? tmpdir(), 'windlass-s3-'));
   const folder = join(scratch, 'buckets');
   const versions = join(scratch, 'versions');
-  for (const path of [folder, versions]) mkdirSync(path);
+  const users = join(scratch, 'users');
+  for (const path of [folder, versions, users]) mkdirSync(path);
   const port = await freePort();
   const { tls } = options;
   const endpoint = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
   const flags = [
     ...(tls === undefined ? [] : ['--cert', tls.certificate, '--key', tls.key]),
     ...(options.keepAlive === true ? ['--keep-alive'] : []),
+    ...(options.users === true ? ['--iam-dir', users, '--iam-cache-disable'] : []),
+    ...(options.corsOrigin === undefined ? [] : ['--cors-allow-origin', options.corsOrigin]),
   ];
   const server = await startServer(
     [program.path, '--port', `127.0.0.1:${port}`, '--quiet', ...flags, 'posix', '--versioning-dir', versions, folder],

@@ -96,7 +96,7 @@ for (const checksumAlgorithm of ['CRC32', 'CRC32C', 'SHA256', 'none'] as const) 
   });
 }
 
-test('a credentials file that changes is followed, once the old keys fail', async (t) => {
+test('a credentials file and its profile are read; keys that are wrong, and no file, are told apart', async (t) => {
   const bucket = await freshBucket();
   const file = join(scratchFolder(t), 'credentials');
   const write = (secret: string): void => {
