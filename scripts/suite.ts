@@ -2,6 +2,7 @@
 // `unit`: everything beside the sources and the golden tests, fast and without any other program. The slower groups have a folder each.
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { preparePeers } from '../test/harness/peers.ts';
 
@@ -27,6 +28,9 @@ const SUITES: Readonly<Record<string, Suite>> = {
   crash: { files: ['test/crash/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
   stress: { files: ['test/stress/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
 };
+
+/** Each test file is a process that loads much of the engine: a quarter of their time is saved when the types are stripped once. */
+const COMPILE_CACHE = join('node_modules', '.cache', 'windlass-tests', 'compile');
 
 function kopiaVersion(): string | undefined {
   const program = process.env['KOPIA'] || 'kopia';
@@ -70,7 +74,8 @@ function run(name: string, chosen: readonly string[]): number {
     console.log("note: zstd-napi did not install; Node's own zstd serves instead, a little slower");
   }
   const options = [`--test-concurrency=${suite.concurrency}`, `--test-timeout=${suite.timeoutMs}`];
-  const result = spawnSync(process.execPath, ['--test', ...options, ...files], { stdio: 'inherit' });
+  const env = { NODE_COMPILE_CACHE: resolve(COMPILE_CACHE), ...process.env };
+  const result = spawnSync(process.execPath, ['--test', ...options, ...files], { stdio: 'inherit', env });
   const passed = result.status === 0;
   console.log(`suite ${name}: ${passed ? 'passed' : 'FAILED'} (${files.length} files)`);
   return passed ? 0 : 1;

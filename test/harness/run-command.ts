@@ -27,7 +27,7 @@ export function runCommand(argv: readonly string[], options: CommandOptions = {}
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd: options.cwd,
-      env: { PATH: process.env['PATH'] ?? '', LANG: 'C.UTF-8', ...options.env },
+      env: { PATH: process.env['PATH'] ?? '', LANG: 'C.UTF-8', ...compileCache(), ...options.env },
       stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
     const stdout: Buffer[] = [];
@@ -50,6 +50,12 @@ export function runCommand(argv: readonly string[], options: CommandOptions = {}
     }
     options.onStart?.(child);
   });
+}
+
+/** The suite's: else each new cache folder of a test begins with the compilation of everything. */
+function compileCache(): Record<string, string> {
+  const folder = process.env['NODE_COMPILE_CACHE'];
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: folder };
 }
 
 /** The result as one readable message, for assertions. */
