@@ -12,6 +12,7 @@ import type { CliContext } from './context.ts';
 import { emulator, gcsAddress } from './gcs-address.ts';
 import { type FolderAddress, repositoryAddress, type StoreAddress } from './repository-url.ts';
 import { s3Address } from './s3-address.ts';
+import { environmentCredentials } from './s3-environment.ts';
 import { type OpenLocation, openLocation } from './velero-location/location-file.ts';
 import { throttled, wrapObjectStore } from './wrap-storage.ts';
 
@@ -121,10 +122,13 @@ async function openAdapter(context: CliContext, store: ObjectStore, { readOnly }
 async function objectStoreOf(context: CliContext, address: StoreAddress): Promise<ObjectStore> {
   switch (address.scheme) {
     case 's3': {
-      const { caCertFile, credentialsFile, ...options } = s3Address(address);
+      const place = s3Address(address);
+      const { caCertFile, credentialsFile, ...options } = place;
+      const credentials = environmentCredentials(place, context.environment);
       return {
         kind: 's3',
         ...options,
+        ...(credentials === undefined ? {} : { credentials }),
         ...(credentialsFile === undefined
           ? {}
           : { credentialsFile: resolve(context.workingDirectory, credentialsFile) }),

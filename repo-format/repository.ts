@@ -28,6 +28,7 @@ import { ManifestStore } from './manifest/manifest-store.ts';
 import { indexObjectId, type ObjectId, objectIdParts } from './object/object-id.ts';
 import { openObject, type ObjectReader, readObject } from './object/object-reader.ts';
 import type { Rollback } from './epoch/last-seen.ts';
+import { type ListedEpochs, listEpochs } from './epoch/snapshot.ts';
 import { RepositoryHistory } from './repository-history.ts';
 import type { LaneReaderData } from './worker/lane-reader.ts';
 import { type PackPort, servePacks } from './worker/pack-requests.ts';
@@ -158,9 +159,10 @@ export class Repository {
   /** Opens with a password; see `openFormat` for the failures. The storage is closed with the repository. */
   static async open(options: RepositoryOptions, deps: RepositoryDeps, signal: AbortSignal): Promise<Repository> {
     const { storage, password, storedFormat } = options;
+    const earlyEpochs = beginEpochs(storage, deps, signal);
     const opened = await openFormat(storage, password, formatDeps(deps), signal, storedFormat);
     const format = options.readOnly === true ? opened : await finishPasswordChange(storage, opened, deps, signal);
-    return Repository.#wire(format, options, deps, signal);
+    return Repository.#wire(format, options, deps, signal, earlyEpochs);
   }
 
   /** Creates an empty repository and opens it. `REPOSITORY_EXISTS` when the storage holds anything already. */
@@ -178,6 +180,7 @@ export class Repository {
     options: RepositoryOptions,
     deps: RepositoryDeps,
     signal: AbortSignal,
+    earlyEpochs?: Promise<ListedEpochs>,
   ): Promise<Repository> {
     const { readOnly = false } = options;
     if (options.readOnly !== true) requireRetention(options.storage, format.blobConfig);
@@ -202,6 +205,7 @@ export class Repository {
         random: deps.random,
         logger: deps.logger ?? silentLogger,
         processes: deps.processes ?? UNKNOWN_PROCESSES,
+        ...(earlyEpochs === undefined ? {} : { earlyEpochs }),
         ...(local === undefined ? {} : { packs: local.folder, putGate: local.putGate }),
       },
       signal,
@@ -338,6 +342,21 @@ export class Repository {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/**
+ * Of a distant store the lists of indexes come while the key is derived from the password, which takes 0.2 s on another
+ * thread. Where there are no epochs, or the password is wrong, nobody looks at them.
+ */
+function beginEpochs(
+  storage: BlobStorage,
+  { clock }: RepositoryDeps,
+  signal: AbortSignal,
+): Promise<ListedEpochs> | undefined {
+  if (storage.localFiles !== undefined) return undefined;
+  const listed = listEpochs({ storage, clock }, signal);
+  listed.catch(() => undefined);
+  return listed;
 }
 
 function historyOf(

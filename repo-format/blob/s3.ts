@@ -75,7 +75,7 @@ class S3Storage implements BlobStorage {
   /** Whether anything succeeded: then what fails later is neither the address nor, from the start, the keys. */
   #hasAnswered = false;
   #retention: Retention | undefined;
-  #storageClasses: StorageClasses | undefined;
+  #storageClasses: Promise<StorageClasses> | undefined;
 
   constructor(options: S3Options & { readonly readOnly?: boolean }, region: string, deps: S3StorageDeps) {
     const { bucket, prefix, endpoint } = options;
@@ -151,6 +151,8 @@ class S3Storage implements BlobStorage {
   async *listBlobs(prefix: string, signal: AbortSignal): AsyncIterable<BlobMetadata> {
     signal.throwIfAborted();
     assertBlobPrefix(prefix);
+    // Whoever may write asks beside the lists that come first: the first put does not wait for it.
+    if (this.#options.readOnly !== true) void this.#askStorageClasses(signal).catch(() => undefined);
     const { prefix: place } = this.#options;
     const subject = { operation: 'list', subject: `blobs of ${this.displayName}` };
     const query = { 'list-type': '2', prefix: `${place}${prefix}`, delimiter: '/', 'encoding-type': 'url' };
@@ -317,8 +319,7 @@ class S3Storage implements BlobStorage {
 
   async #putOptions(id: BlobId, signal: AbortSignal): Promise<PutOptions> {
     const { serverSideEncryption, kmsKeyId, tagging, storageClass, checksumAlgorithm } = this.#options;
-    this.#storageClasses ??= await this.#readStorageClasses(signal);
-    const chosenClass = storageClassOf(this.#storageClasses, id) ?? storageClass;
+    const chosenClass = storageClassOf(await this.#askStorageClasses(signal), id) ?? storageClass;
     const retention = isRetainedBlob(id) ? this.#retention : undefined;
     const encryption = kmsKeyId === undefined ? serverSideEncryption : 'aws:kms';
     return {
@@ -345,7 +346,17 @@ class S3Storage implements BlobStorage {
     };
   }
 
-  /** Asked for once, by the first put. */
+  /** Once; a failure is the caller's, and the next one asks again. */
+  #askStorageClasses(signal: AbortSignal): Promise<StorageClasses> {
+    if (this.#storageClasses !== undefined) return this.#storageClasses;
+    const asked = this.#readStorageClasses(signal);
+    this.#storageClasses = asked;
+    asked.catch(() => {
+      if (this.#storageClasses === asked) this.#storageClasses = undefined;
+    });
+    return asked;
+  }
+
   async #readStorageClasses(signal: AbortSignal): Promise<StorageClasses> {
     const subject = { operation: 'read', subject: STORAGE_CONFIG_NAME };
     const bytes = await this.#request(

@@ -5,7 +5,7 @@ import { hasCode, isAbortError } from '../../base/errors.ts';
 import type { BlobId, BlobStorage, ByteRange } from '../blob/storage.ts';
 import type { ContentCipher } from '../crypto/content-cipher.ts';
 import { type LoadedIndexSet, loadIndexSet } from '../epoch/load-index.ts';
-import type { EpochSnapshot, IndexConfig } from '../epoch/snapshot.ts';
+import type { EpochSnapshot, IndexConfig, ListedEpochs } from '../epoch/snapshot.ts';
 import { contentKey, type ContentId } from '../index/content-id.ts';
 import type { IndexEntry } from '../index/entry.ts';
 import type { IndexSet, LoadedIndex } from '../index/index-set.ts';
@@ -57,8 +57,13 @@ export class CommittedContents {
     this.#loaded = loaded;
   }
 
-  static async load(deps: CommittedContentsDeps, signal: AbortSignal): Promise<CommittedContents> {
-    return new CommittedContents(deps, await loadIndexSet(deps, signal));
+  /** `early`: listings that have begun already. */
+  static async load(
+    deps: CommittedContentsDeps,
+    signal: AbortSignal,
+    early?: Promise<ListedEpochs>,
+  ): Promise<CommittedContents> {
+    return new CommittedContents(deps, await loadIndexSet({ ...deps, early }, signal));
   }
 
   /** `listener` is called, at once, whenever the set has been replaced. */

@@ -12,7 +12,7 @@ import type { RandomSource } from '../../base/random.ts';
 import type { FetchGate } from '../blob/fetch-gate.ts';
 import type { BlobMetadata, BlobStorage } from '../blob/storage.ts';
 import type { ContentCipher } from '../crypto/content-cipher.ts';
-import type { EpochSnapshot } from '../epoch/snapshot.ts';
+import type { EpochSnapshot, ListedEpochs } from '../epoch/snapshot.ts';
 import { writeIndexShards } from '../epoch/write-index.ts';
 import type { OpenFormat } from '../format/open-format.ts';
 import { createKeyedHash, type KeyedHash } from '../hash/keyed-hash.ts';
@@ -56,6 +56,8 @@ export interface ContentManagerDeps {
   readonly logger: Logger;
   /** Where packs are read from, when that is not the storage itself. */
   readonly packs?: PackCopies;
+  /** Listings of the epochs that have begun already. */
+  readonly earlyEpochs?: Promise<ListedEpochs>;
   /** Bounds what is put at a time. */
   readonly putGate?: FetchGate;
   /** Says whether the process that wrote a journal is gone; `owner` of new journals is `self`. */
@@ -120,8 +122,12 @@ export class ContentManager {
     deps: ContentManagerDeps,
     signal: AbortSignal,
   ): Promise<ContentManager> {
-    const { storage, cipher, clock, format, packs } = deps;
-    const committed = await CommittedContents.load({ storage, cipher, clock, config: format.config, packs }, signal);
+    const { storage, cipher, clock, format, packs, earlyEpochs } = deps;
+    const committed = await CommittedContents.load(
+      { storage, cipher, clock, config: format.config, packs },
+      signal,
+      earlyEpochs,
+    );
     return new ContentManager(options, deps, committed);
   }
 

@@ -51,9 +51,10 @@ export function packLengths(storage: BlobStorage): PackLengths {
   const { localFiles } = storage;
   if (localFiles === undefined) {
     return async (_wanted, onPack, signal) => {
-      for (const prefix of PACK_PREFIXES) {
+      const look = async (prefix: string): Promise<void> => {
         for await (const { id, length } of storage.listBlobs(prefix, signal)) onPack(id, length);
-      }
+      };
+      await Promise.all(PACK_PREFIXES.map(look));
     };
   }
   const { rootPath } = localFiles.layout;

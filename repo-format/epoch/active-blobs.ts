@@ -2,7 +2,14 @@
 import { WindlassError } from '../../base/errors.ts';
 import type { BlobMetadata, BlobStorage } from '../blob/storage.ts';
 import { uncompactedPrefix, UNCOMPACTED_PREFIX } from './names.ts';
-import { listAll, loadEpochSnapshot, validityLeftMs, type EpochDeps, type EpochSnapshot } from './snapshot.ts';
+import {
+  listAll,
+  loadEpochSnapshot,
+  validityLeftMs,
+  type EpochDeps,
+  type EpochSnapshot,
+  type ListedEpochs,
+} from './snapshot.ts';
 
 export interface ActiveIndexBlobs {
   readonly blobs: readonly BlobMetadata[];
@@ -16,9 +23,13 @@ const MAX_ATTEMPTS = 10;
 const MAX_SEPARATE_LISTINGS = 4;
 
 /** Starts over when finding them took longer than the snapshot is valid: inputs of compactions may be gone by then. */
-export async function loadActiveIndexBlobs(deps: EpochDeps, signal: AbortSignal): Promise<ActiveIndexBlobs> {
+export async function loadActiveIndexBlobs(
+  deps: EpochDeps,
+  signal: AbortSignal,
+  early?: Promise<ListedEpochs>,
+): Promise<ActiveIndexBlobs> {
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-    const snapshot = await loadEpochSnapshot(deps, signal);
+    const snapshot = await loadEpochSnapshot(deps, signal, attempt === 1 ? early : undefined);
     const blobs = await activeBlobsOf(snapshot, 0, snapshot.writeEpoch + 1, deps.storage, signal);
     if (validityLeftMs(snapshot, deps.clock) > 0) return { blobs, snapshot };
   }

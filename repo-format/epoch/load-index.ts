@@ -10,13 +10,15 @@ import { SharedArena } from '../index/shared-arena.ts';
 import { loadActiveIndexBlobs } from './active-blobs.ts';
 import { openBlob } from './encrypted-blob.ts';
 import { loadLegacyActiveBlobs } from './legacy.ts';
-import type { EpochSnapshot, IndexConfig } from './snapshot.ts';
+import type { EpochSnapshot, IndexConfig, ListedEpochs } from './snapshot.ts';
 
 export interface LoadIndexDeps {
   readonly storage: BlobStorage;
   readonly cipher: ContentCipher;
   readonly config: IndexConfig;
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs' | 'sleep'>;
+  /** Listings that have begun already, for the first attempt. */
+  readonly early?: Promise<ListedEpochs> | undefined;
 }
 
 export interface LoadedIndexSet {
@@ -62,7 +64,7 @@ export async function loadIndexSet(
   let backoffMs = FIRST_BACKOFF_MS;
   for (let attempt = 1; ; attempt++) {
     const loadedAtMs = deps.clock.nowMs();
-    const { blobs, epochSnapshot } = await activeBlobs(deps, signal);
+    const { blobs, epochSnapshot } = await activeBlobs(deps, signal, attempt === 1 ? deps.early : undefined);
     try {
       const indexes = await readIndexes(deps, blobs, known, signal);
       const indexSet = new IndexSet(indexes, epochSnapshot?.watermarkSeconds ?? NO_WATERMARK);
@@ -80,9 +82,10 @@ export async function loadIndexSet(
 async function activeBlobs(
   deps: LoadIndexDeps,
   signal: AbortSignal,
+  early: Promise<ListedEpochs> | undefined,
 ): Promise<{ blobs: readonly BlobMetadata[]; epochSnapshot?: EpochSnapshot }> {
   if (!deps.config.epochParameters.enabled) return { blobs: await loadLegacyActiveBlobs(deps, signal) };
-  const { blobs, snapshot } = await loadActiveIndexBlobs(deps, signal);
+  const { blobs, snapshot } = await loadActiveIndexBlobs(deps, signal, early);
   return { blobs, epochSnapshot: snapshot };
 }
 

@@ -62,11 +62,23 @@ const MAX_BACKOFF_MS = 15_000;
 // Kopia tries for ever. Listings that take 20 minutes twenty times in a row are a failure to report.
 const MAX_ATTEMPTS = 20;
 
-/** `EPOCH_REFRESH_TOO_SLOW` when listings keep taking longer than their results are valid. */
-export async function loadEpochSnapshot(deps: EpochDeps, signal: AbortSignal): Promise<EpochSnapshot> {
+/** What listings alone say. For how long it is valid the configuration says. */
+export type ListedEpochs = Omit<EpochSnapshot, 'validUntilMs'>;
+
+/**
+ * `EPOCH_REFRESH_TOO_SLOW` when listings keep taking longer than their results are valid. `early` are listings that have
+ * begun already.
+ */
+export async function loadEpochSnapshot(
+  deps: EpochDeps,
+  signal: AbortSignal,
+  early?: Promise<ListedEpochs>,
+): Promise<EpochSnapshot> {
+  const validForMs = deps.config.epochParameters.epochRefreshFrequencyMs;
   let backoffMs = FIRST_BACKOFF_MS;
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-    const snapshot = await listEpochs(deps, signal);
+    const listed = await (attempt === 1 && early !== undefined ? early : listEpochs(deps, signal));
+    const snapshot = { ...listed, validUntilMs: listed.startedAtMs + validForMs };
     if (validityLeftMs(snapshot, deps.clock) >= 0) return snapshot;
     await deps.clock.sleep(backoffMs, signal);
     backoffMs = Math.min(backoffMs * BACKOFF_FACTOR, MAX_BACKOFF_MS);
@@ -74,12 +86,14 @@ export async function loadEpochSnapshot(deps: EpochDeps, signal: AbortSignal): P
   throw new WindlassError('listing the index blobs takes longer than the lists stay valid', {
     code: 'EPOCH_REFRESH_TOO_SLOW',
     retry: 'transient',
-    context: { attempts: MAX_ATTEMPTS, validForMs: deps.config.epochParameters.epochRefreshFrequencyMs },
+    context: { attempts: MAX_ATTEMPTS, validForMs },
   });
 }
 
-async function listEpochs(deps: EpochDeps, signal: AbortSignal): Promise<EpochSnapshot> {
-  const { storage, clock, config } = deps;
+export async function listEpochs(
+  { storage, clock }: Pick<EpochDeps, 'storage' | 'clock'>,
+  signal: AbortSignal,
+): Promise<ListedEpochs> {
   const startedAtMs = clock.nowMs();
   const startedMonotonicMs = clock.monotonicMs();
   const list = (prefix: string): Promise<BlobMetadata[]> => listAll(storage, prefix, signal);
@@ -102,7 +116,6 @@ async function listEpochs(deps: EpochDeps, signal: AbortSignal): Promise<EpochSn
     uncompacted: new Map(uncompacted),
     startedAtMs,
     startedMonotonicMs,
-    validUntilMs: startedAtMs + config.epochParameters.epochRefreshFrequencyMs,
   };
 }
 
