@@ -20,6 +20,7 @@ import { contentKey, type ContentId } from '../index/content-id.ts';
 import type { IndexEntry } from '../index/entry.ts';
 import { IndexBuilder } from '../index/index-builder.ts';
 import type { IndexSet } from '../index/index-set.ts';
+import { releaseBytes } from '../index/row-store.ts';
 import { CommittedContents, type PackCopies } from './committed-contents.ts';
 import { ContentWriter, type ContentWriterSpec } from './content-writer.ts';
 import type { StagedPack } from './growing-pack.ts';
@@ -482,6 +483,9 @@ export class ContentManager {
       written.map(({ id }) => id),
       shards,
     );
+    // Both are copied by now; a maintenance cycle flushes dozens of times before a collection would find them.
+    for (const shard of shards) releaseBytes(shard);
+    rows.release();
     this.#packs.throwIfFailed();
     return { indexBlobs: written.length, packs, contents: rowCount };
   }

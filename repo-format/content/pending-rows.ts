@@ -16,8 +16,11 @@ export interface PendingRowsOptions {
 export class PendingRows {
   readonly #options: PendingRowsOptions;
   readonly #builder: IndexBuilder;
-  /** The newest row of this session for a content of an earlier one. */
-  readonly #changes = new Map<ContentId, IndexEntry>();
+  /**
+   * The newest row of this session for a content of an earlier one, by its number in the builder: collections change a hundred
+   * thousand between two flushes, and an entry for each would cost 70 MB.
+   */
+  readonly #changes = new Map<ContentId, number>();
   /** Contents of this session that are not wanted any more, since when; their rows may still be on their way. */
   readonly #dropped = new Map<ContentId, number>();
   #packs = 0;
@@ -54,7 +57,7 @@ export class PendingRows {
   }
 
   isDeleted(id: ContentId): boolean {
-    return this.#dropped.has(id) || this.#changes.get(id)?.deleted === true;
+    return this.#dropped.has(id) || this.#changeOf(id)?.deleted === true;
   }
 
   /** Forgets a content written in this session (repository format §7.4): it will be indexed as deleted. */
@@ -71,7 +74,7 @@ export class PendingRows {
   /** The content was written again after all: takes back what this session did to delete it. */
   revive(id: ContentId, nowSeconds: number): void {
     this.#dropped.delete(id);
-    const change = this.#changes.get(id);
+    const change = this.#changeOf(id);
     // Its bytes are where they were: not even the deletion has been published.
     if (change?.deleted === true) this.#change(change, false, nowSeconds);
   }
@@ -94,15 +97,24 @@ export class PendingRows {
     return this.#builder.build({ version });
   }
 
+  /** Gives the memory back at once; nothing is left to be asked for. */
+  release(): void {
+    this.#changes.clear();
+    this.#builder.release();
+  }
+
   #latest(committed: IndexEntry): IndexEntry {
-    const change = this.#changes.get(committed.id);
+    const change = this.#changeOf(committed.id);
     return change !== undefined && compareEntries(change, committed) > 0 ? change : committed;
   }
 
   #change(previous: IndexEntry, deleted: boolean, nowSeconds: number): void {
     const timestampSeconds = nextTimestampSeconds(nowSeconds, previous.timestampSeconds);
-    const entry = { ...previous, deleted, timestampSeconds };
-    this.#builder.addEntry(entry);
-    this.#changes.set(entry.id, entry);
+    this.#changes.set(previous.id, this.#builder.addEntry({ ...previous, deleted, timestampSeconds }));
+  }
+
+  #changeOf(id: ContentId): IndexEntry | undefined {
+    const row = this.#changes.get(id);
+    return row === undefined ? undefined : this.#builder.entryOf(row);
   }
 }

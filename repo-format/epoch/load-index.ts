@@ -6,6 +6,7 @@ import type { BlobId, BlobMetadata, BlobStorage } from '../blob/storage.ts';
 import type { ContentCipher } from '../crypto/content-cipher.ts';
 import { IndexSet, inSharedMemory, NO_WATERMARK, type LoadedIndex } from '../index/index-set.ts';
 import { parseIndex } from '../index/parse-index.ts';
+import { releaseWhole } from '../index/row-store.ts';
 import { SharedArena } from '../index/shared-arena.ts';
 import { loadActiveIndexBlobs } from './active-blobs.ts';
 import { openBlob } from './encrypted-blob.ts';
@@ -181,13 +182,19 @@ async function readIndexOnce(
   room: Room,
   signal: AbortSignal,
 ): Promise<LoadedIndex> {
-  return openIndex(deps, blob, await deps.storage.getBlob(blob.id, undefined, signal), room);
+  const sealed = await deps.storage.getBlob(blob.id, undefined, signal);
+  const index = openIndex(deps, blob, sealed, room);
+  releaseWhole(sealed);
+  return index;
 }
 
 function openIndex(deps: LoadIndexDeps, blob: BlobMetadata, sealed: Uint8Array, room: Room): LoadedIndex {
   const plaintext = openBlob(deps.cipher, blob.id, sealed, room.scratch);
+  const shared = room.arena?.copy(plaintext) ?? inSharedMemory(plaintext);
+  // At once: a collection comes only after more of these than two million contents need for good.
+  if (plaintext.buffer !== room.scratch.buffer) releaseWhole(plaintext);
   try {
-    return { blobId: blob.id, parsed: parseIndex(room.arena?.copy(plaintext) ?? inSharedMemory(plaintext)) };
+    return { blobId: blob.id, parsed: parseIndex(shared) };
   } catch (error) {
     throw indexUnreadable(blob, error);
   }

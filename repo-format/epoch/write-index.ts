@@ -2,6 +2,7 @@
 // durable before.
 import { WindlassError } from '../../base/errors.ts';
 import type { BlobId, BlobMetadata } from '../blob/storage.ts';
+import { releaseBytes } from '../index/row-store.ts';
 import { sealBlob, type SealDeps, type SealedBlob } from './encrypted-blob.ts';
 import { LEGACY_INDEX_PREFIX } from './legacy.ts';
 import { uncompactedPrefix } from './names.ts';
@@ -33,6 +34,7 @@ export async function writeIndexShards(
   const suffix = `${deps.sessionId}-c${shards.length}`;
   const sealed = shards.map((shard) => sealBlob(deps, '', suffix, shard));
   const { written, epoch } = await writeIntoEpoch(deps, sealed, signal);
+  for (const { bytes } of sealed) releaseBytes(bytes);
   const currentEpoch = await loadWriteEpoch(deps.storage, signal);
   if (currentEpoch >= epoch + 2) {
     // Readers of settled epochs may already use a compaction that does not know these blobs.

@@ -132,3 +132,26 @@ test('a new timestamp is later than the one it replaces', () => {
   assert.equal(nextTimestampSeconds(100, 100), 101);
   assert.equal(nextTimestampSeconds(100, 200), 201);
 });
+
+test('tells what a row was added as', () => {
+  const builder = new IndexBuilder();
+  const entry: IndexEntry = {
+    id: `k${'ab'.repeat(16)}` as ContentId,
+    packId: 'q00112233445566778899aabbccddeeff' as BlobId,
+    packOffset: 0x7fff_ffff,
+    packedLength: 7,
+    originalLength: 9,
+    compressionId: 0x1100,
+    formatVersion: 3,
+    encryptionKeyId: 0,
+    timestampSeconds: 0xffff_fffe,
+    deleted: true,
+  };
+  const live = { ...entry, packOffset: 3, deleted: false };
+  const rows = [entry, live].map((added) => builder.addEntry(added));
+  assert.deepEqual(
+    rows.map((row) => builder.entryOf(row)),
+    [entry, live],
+  );
+  assert.throws(() => builder.entryOf(2), RangeError);
+});

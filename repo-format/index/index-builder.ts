@@ -1,7 +1,7 @@
 // Collects entries and encodes them as index blobs, byte for byte as Kopia does (repository format §7.1–7.3).
 import { assertBlobId } from '../blob/blob-id.ts';
 import type { BlobId } from '../blob/storage.ts';
-import { contentKey, MAX_KEY_BYTES } from './content-id.ts';
+import { contentIdFromKey, contentKey, MAX_KEY_BYTES } from './content-id.ts';
 import { encodeIndexV1 } from './encode-index-v1.ts';
 import { encodeIndexV2 } from './encode-index-v2.ts';
 import type { IndexEntry } from './entry.ts';
@@ -89,7 +89,7 @@ export class IndexBuilder {
     return number;
   }
 
-  /** HOT. `INDEX_ENTRY_INVALID` when a number does not fit. */
+  /** HOT. The number of the row, for {@link entryOf}. `INDEX_ENTRY_INVALID` when a number does not fit. */
   add(
     key: Uint8Array,
     packNumber: number,
@@ -101,7 +101,7 @@ export class IndexBuilder {
     timestampSeconds: number,
     deleted: boolean,
     encryptionKeyId = 0,
-  ): void {
+  ): number {
     const store = this.#storeFor(key.length);
     assertWithin('pack offset', packOffset, MAX_U31);
     assertWithin('packed length', packedLength, MAX_U32);
@@ -121,10 +121,34 @@ export class IndexBuilder {
     view.setUint32(value + ROW_TIMESTAMP, timestampSeconds, true);
     view.setUint32(value + ROW_PACK_NUMBER, packNumber, true);
     bytes[value + ROW_FORMAT_NUMBER] = format;
+    return row;
   }
 
-  addEntry(entry: IndexEntry): void {
-    this.add(
+  /** What was added as this row. */
+  entryOf(row: number): IndexEntry {
+    const store = this.#store;
+    if (store === undefined || row >= store.count) throw new RangeError(`no row ${row}`);
+    const { bytes, view } = store.segment(row);
+    const at = store.offset(row);
+    const value = at + store.keySize;
+    const format = this.#formats[bytes[value + ROW_FORMAT_NUMBER] ?? 0];
+    const packId = this.#packIds[view.getUint32(value + ROW_PACK_NUMBER, true)];
+    if (format === undefined || packId === undefined) throw new RangeError(`no row ${row}`);
+    const packOffset = view.getUint32(value + ROW_PACK_OFFSET, true);
+    return {
+      id: contentIdFromKey(bytes, at, store.keySize),
+      packId,
+      packOffset: packOffset % ROW_DELETED_BIT,
+      packedLength: view.getUint32(value + ROW_PACKED_LENGTH, true),
+      originalLength: view.getUint32(value + ROW_ORIGINAL_LENGTH, true),
+      ...format,
+      timestampSeconds: view.getUint32(value + ROW_TIMESTAMP, true),
+      deleted: packOffset >= ROW_DELETED_BIT,
+    };
+  }
+
+  addEntry(entry: IndexEntry): number {
+    return this.add(
       contentKey(entry.id),
       this.addPack(entry.packId),
       entry.packOffset,

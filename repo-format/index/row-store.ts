@@ -121,6 +121,11 @@ export function releaseBytes(bytes: Uint8Array): void {
   if (bytes.buffer instanceof ArrayBuffer && !bytes.buffer.detached) bytes.buffer.transfer(0);
 }
 
+/** As {@link releaseBytes}, for bytes that may be part of a buffer others use, too: then nothing happens. */
+export function releaseWhole(bytes: Uint8Array): void {
+  if (bytes.byteLength === bytes.buffer.byteLength) releaseBytes(bytes);
+}
+
 function newSegment(sizeBytes: number): Segment {
   const buffer = new ArrayBuffer(sizeBytes);
   return { bytes: new Uint8Array(buffer), view: new DataView(buffer) };

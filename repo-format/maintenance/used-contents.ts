@@ -11,6 +11,7 @@ import type { ContentCipher } from '../crypto/content-cipher.ts';
 import { type ContentId, MAX_KEY_BYTES, writeContentKey } from '../index/content-id.ts';
 import type { IndexEntry } from '../index/entry.ts';
 import type { IndexSet } from '../index/index-set.ts';
+import { releaseWhole } from '../index/row-store.ts';
 import { parseIndirect } from '../object/indirect-object.ts';
 import { indirectObjectId, isObjectId, type ObjectId, objectIdParts } from '../object/object-id.ts';
 import { type ContentSource, readObject, walkObject } from '../object/object-reader.ts';
@@ -134,7 +135,9 @@ class MarkWalk {
         entries,
         storage,
         (entry, sealed) => {
-          enter(entry, openContent(cipher, entry, sealed));
+          const plain = openContent(cipher, entry, sealed);
+          enter(entry, plain);
+          releaseWhole(plain);
           this.#count();
         },
         this.#signal,
