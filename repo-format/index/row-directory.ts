@@ -3,6 +3,7 @@
 //
 //   slot: 0 empty, else bit 31 "several rows", tag, 1 + number of the first row with this key
 import type { ParsedIndex } from './parsed-index.ts';
+import { releaseBytes } from './row-store.ts';
 
 /** Below this, searching is as cheap. */
 export const MIN_DIRECTORY_INDEXES = 3;
@@ -61,12 +62,18 @@ export class RowDirectory {
     const none = new Uint32Array(0);
     const slots = sharedWords(2 ** Math.ceil(Math.log2(Math.max(2, rows / MAX_LOAD))));
     const directory = new RowDirectory(indexes, rowStarts, rows, { slots, firsts: none, winners: none });
-    const others = directory.#enterAll(beats);
-    const firsts = sharedWords(others.size);
-    const winners = sharedWords(others.size);
-    firsts.set([...others.keys()]);
-    firsts.sort();
-    winners.set(Array.from(firsts, (first) => others.get(first) ?? first));
+    const others = directory.#enterAll(rows, beats);
+    let count = 0;
+    for (const winner of others) if (winner !== 0) count++;
+    const firsts = sharedWords(count);
+    const winners = sharedWords(count);
+    let at = 0;
+    others.forEach((winner, first) => {
+      if (winner === 0) return;
+      firsts[at] = first;
+      winners[at++] = winner - 1;
+    });
+    releaseBytes(new Uint8Array(others.buffer));
     return new RowDirectory(indexes, rowStarts, rows, { slots, firsts, winners });
   }
 
@@ -107,9 +114,9 @@ export class RowDirectory {
     return indexNumberOf(this.#rowStarts, row);
   }
 
-  /** Keys with several rows whose winner is not the first. */
-  #enterAll(beats: Beats): Map<number, number> {
-    const winners = new Map<number, number>();
+  /** For each first row the number of the row that wins over it and one; 0 for most. A map of a million would cost 40 MB and more. */
+  #enterAll(rows: number, beats: Beats): Uint32Array<ArrayBuffer> {
+    const winners = new Uint32Array(rows);
     const { slots } = this.data;
     this.#indexes.forEach((index, number) => {
       const start = this.#rowStarts[number] ?? 0;
@@ -123,7 +130,8 @@ export class RowDirectory {
         const held = slots[slot] ?? 0;
         const first = (held & this.#rowMask) - 1;
         slots[slot] = (held | SEVERAL) >>> 0;
-        if (beats(start + entry, winners.get(first) ?? first)) winners.set(first, start + entry);
+        const winner = winners[first] ?? 0;
+        if (beats(start + entry, winner === 0 ? first : winner - 1)) winners[first] = start + entry + 1;
       }
     });
     return winners;
