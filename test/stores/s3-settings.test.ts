@@ -10,6 +10,7 @@ import { WindlassError } from '../../base/errors.ts';
 import { openS3Storage } from '../../repo-format/blob/s3.ts';
 import type { S3Options } from '../../repo-format/blob/s3-options.ts';
 import type { BlobId, BlobStorage } from '../../repo-format/blob/storage.ts';
+import { FaultProxy } from '../harness/fault-proxy.ts';
 import { startS3Server, type S3Server } from '../harness/s3-server.ts';
 import { scratchFolder } from '../harness/scratch.ts';
 
@@ -85,6 +86,36 @@ test('tags go with every blob; a storage class is what the repository says of it
   await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: 'l/.storageconfig', Body: 'not JSON' }));
   const other = await open(t, server.optionsFor(bucket, 'l/'));
   assert.equal(await codeOf(other.putBlob(id('p1'), new Uint8Array(1), signal)), 'BLOB_LAYOUT_INVALID');
+});
+
+test("a put and an upload in parts carry the headers that Velero's plugin would send", async (t) => {
+  const bucket = await freshBucket();
+  const proxy = await FaultProxy.start({ target: server.endpoint });
+  t.after(() => proxy.close());
+  const seen: { readonly path: string; readonly headers: Readonly<Record<string, unknown>> }[] = [];
+  proxy.plan({
+    // Answers for a store that knows keys of encryption, which the real one does not.
+    fault: { kind: 'answer', answer: { status: 403, body: '<Error><Code>AccessDenied</Code></Error>' } },
+    matching: ({ verb, path, headers }) => verb === 'put' && seen.push({ path, headers }) > 0,
+  });
+  const place = { ...server.optionsFor(bucket, 'p/'), endpoint: proxy.url, tagging: 'a=1&b=2' };
+  const storage = await open(t, { ...place, kmsKeyId: 'the-key', storageClass: 'STANDARD_IA' });
+  for (const length of [10, 65 << 20]) {
+    assert.equal(await codeOf(storage.putBlob(id('p1'), new Uint8Array(length), signal)), 'BLOB_ACCESS_DENIED');
+  }
+  const [put, started] = seen;
+  assert.ok(put !== undefined && started !== undefined && /[?&]uploads/.test(started.path));
+  for (const { headers } of [put, started]) {
+    assert.equal(headers['x-amz-server-side-encryption'], 'aws:kms');
+    assert.equal(headers['x-amz-server-side-encryption-aws-kms-key-id'], 'the-key');
+    assert.equal(headers['x-amz-tagging'], 'a=1&b=2');
+    assert.equal(headers['x-amz-storage-class'], 'STANDARD_IA');
+  }
+  const plain = await open(t, { ...place, serverSideEncryption: 'AES256', checksumAlgorithm: 'none' });
+  assert.equal(await codeOf(plain.putBlob(id('p1'), new Uint8Array(10), signal)), 'BLOB_ACCESS_DENIED');
+  const headers = seen.at(-1)?.headers ?? {};
+  assert.equal(headers['x-amz-server-side-encryption'], 'AES256');
+  assert.ok(!Object.keys(headers).some((name) => name.startsWith('x-amz-checksum')));
 });
 
 for (const checksumAlgorithm of ['CRC32', 'CRC32C', 'SHA256', 'none'] as const) {
