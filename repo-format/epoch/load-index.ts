@@ -191,8 +191,9 @@ async function readIndexOnce(
 function openIndex(deps: LoadIndexDeps, blob: BlobMetadata, sealed: Uint8Array, room: Room): LoadedIndex {
   const plaintext = openBlob(deps.cipher, blob.id, sealed, room.scratch);
   const shared = room.arena?.copy(plaintext) ?? inSharedMemory(plaintext);
-  // At once: a collection comes only after more of these than two million contents need for good.
-  if (plaintext.buffer !== room.scratch.buffer) releaseWhole(plaintext);
+  // At once: a collection comes only after more of these than two million contents need for good. Where threads share no memory
+  // (a browser's page), it is no copy but the plaintext itself.
+  if (plaintext.buffer !== room.scratch.buffer && plaintext.buffer !== shared.buffer) releaseWhole(plaintext);
   try {
     return { blobId: blob.id, parsed: parseIndex(shared) };
   } catch (error) {

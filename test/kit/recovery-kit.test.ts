@@ -112,6 +112,22 @@ test('a directory is saved as a tar archive that tar unpacks to the same', { ski
   assert.equal(compare.status, 0, compare.stdout);
 });
 
+test('what an archive cannot carry is listed in the page', { skip }, async (t) => {
+  const made = await makeRepository(t);
+  assert.equal(spawnSync('mkfifo', [join(made.source, 'sub/pipe')]).status, 0);
+  const cacheFolder = join(made.folder, 'cache');
+  const windlass = new WindlassClient({ repository: made.repository, password: PASSWORD, cacheFolder });
+  const { id } = (await windlass.json('snapshot', 'create', made.source)) as { id: string };
+  assert.ok(id !== '');
+  const page = await openKit(t, made.kit);
+  await page.choose('#folder', [made.repository]);
+  await enterPassword(page, PASSWORD);
+  await page.click('#snapshots button', made.source);
+  await page.until('document.getElementById("entries")');
+  await page.click('#save-all');
+  await page.until('document.getElementById("left-out")?.innerText.includes("sub/pipe: a ")');
+});
+
 test('a repository that has lost its format blob opens with the kit’s copy', { skip }, async (t) => {
   const made = await makeRepository(t);
   rmSync(join(made.repository, 'kopia.repository.f'));

@@ -8,6 +8,7 @@ import { el, say } from './dom.ts';
 import { endOfTar, tarHeader, tarPadding } from './tar-writer.ts';
 
 const PIECE_BYTES = 4 << 20;
+const MAX_LEFT_OUT_SHOWN = 1000;
 const signal = new AbortController().signal;
 
 type Part = Uint8Array<ArrayBuffer>;
@@ -20,11 +21,16 @@ export async function download(repository: Repository, entry: DirectoryEntry): P
 
 export async function downloadTree(repository: Repository, root: ResolvedEntry, name: string): Promise<void> {
   const blobs: Blob[] = [];
+  const leftOut: string[] = [];
   let files = 0;
   for await (const { entry, path } of listTree(repository, root, { recursive: true }, signal)) {
-    const isSpecial = entry.extra?.special !== undefined;
-    if (isSpecial) continue; // a tar reader of an ordinary user could not make it
     const inside = root.path === '' || root.entry.type !== 'd' ? path : path.slice(root.path.length + 1);
+    const special = entry.extra?.special?.type;
+    if ((entry.extra?.xattrs?.length ?? 0) > 0) leftOut.push(`${inside}: its extended attributes`);
+    if (special !== undefined) {
+      leftOut.push(`${inside}: a ${special}`); // a tar reader of an ordinary user could not make it
+      continue;
+    }
     const target = entry.type === 's' ? await linkTarget(repository, entry) : '';
     const parts: Part[] = [tarHeader(entry, inside, target)];
     if (entry.type === 'f') {
@@ -37,6 +43,19 @@ export async function downloadTree(repository: Repository, root: ResolvedEntry, 
   }
   say(undefined);
   save(new Blob([...blobs, endOfTar()]), `${name}.tar`);
+  showLeftOut(leftOut);
+}
+
+/** Nothing is lost in silence: `windlass snapshot restore` brings these back, the archive does not have them. */
+function showLeftOut(leftOut: readonly string[]): void {
+  document.getElementById('left-out')?.remove();
+  if (leftOut.length === 0) return;
+  const shown = leftOut.slice(0, MAX_LEFT_OUT_SHOWN).map((text) => el('li', {}, text));
+  const more = leftOut.length - shown.length;
+  const rest = more > 0 ? [el('li', {}, `and ${more} more`)] : [];
+  const title = el('h2', {}, `${leftOut.length} things are not in the archive`);
+  const card = el('section', { class: 'card', id: 'left-out' }, title, el('ul', { class: 'list' }, ...shown, ...rest));
+  document.getElementById('main')?.append(card);
 }
 
 export async function linkTarget(repository: Repository, entry: DirectoryEntry): Promise<string> {

@@ -36,7 +36,7 @@ export class S3ReadStorage implements BlobStorage {
     if (range?.length === 0) return new Uint8Array(0);
     const headers = range === undefined ? {} : { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
     const response = await this.#request('GET', id, {}, headers, signal);
-    if (response.status === 404) return this.#spareOf(id, range);
+    if (response.status === 404) return await this.#missing(response, id, range);
     if (response.status === 416 && range !== undefined) throw blobInvalidRange(id, range, -1);
     if (!response.ok) throw await refused(response, `read ${id}`);
     const bytes = new Uint8Array(await response.arrayBuffer());
@@ -66,9 +66,13 @@ export class S3ReadStorage implements BlobStorage {
         if (!isBlobId(id)) continue;
         yield { id, length: Number(child(item, 'Size')), timestampMs: Date.parse(child(item, 'LastModified')) || 0 };
       }
-      token = child(answer.documentElement, 'NextContinuationToken') || undefined;
-      if (token === undefined) return;
+      const next = child(answer.documentElement, 'NextContinuationToken') || undefined;
+      if (next === undefined) return;
+      // It would go on for ever.
+      if (next === token) break;
+      token = next;
     }
+    throw new WindlassError('the list of the bucket does not end', { code: 'BLOB_STORE_REFUSED' });
   }
 
   putBlob(): Promise<never> {
@@ -84,6 +88,13 @@ export class S3ReadStorage implements BlobStorage {
   }
 
   async close(): Promise<void> {}
+
+  /** Servers also say 404 of a bucket, and of keys that they do not know: only a missing blob is one. */
+  async #missing(response: Response, id: BlobId, range: ByteRange | undefined): Promise<Uint8Array> {
+    const code = codeOf(await response.text());
+    if (code !== undefined && code !== 'NoSuchKey' && code !== 'NotFound') throw refusedWith(code, `read ${id}`);
+    return this.#spareOf(id, range);
+  }
 
   #spareOf(id: BlobId, range: ByteRange | undefined): Uint8Array {
     const spare = this.#spare.get(id);
@@ -111,8 +122,9 @@ export class S3ReadStorage implements BlobStorage {
       return await fetch(url, { method, headers: { ...headers, ...signed }, signal, cache: 'no-store' });
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
+      // Some servers leave the permission out of a refusal: then a page cannot tell it from silence.
       throw new WindlassError(
-        `${url.origin} did not answer this page: the server is away, or does not allow pages like this one (CORS)`,
+        `${url.origin} did not answer this page: the server is away, refuses the keys, or does not allow the page. Let the bucket's CORS rules allow the origin "null" (that of a page opened from a file), the methods GET and HEAD and all headers`,
         { code: 'BLOB_STORE_UNAVAILABLE', retry: 'transient', cause },
       );
     }
@@ -182,6 +194,13 @@ function child(parent: Element, name: string): string {
 }
 
 async function refused(response: Response, what: string): Promise<WindlassError> {
-  const code = /<Code>([A-Za-z]+)<\/Code>/.exec(await response.text())?.[1] ?? `status ${response.status}`;
+  return refusedWith(codeOf(await response.text()) ?? `status ${response.status}`, what);
+}
+
+function refusedWith(code: string, what: string): WindlassError {
   return new WindlassError(`the bucket refused to ${what}: ${code}`, { code: 'BLOB_ACCESS_DENIED' });
+}
+
+function codeOf(xml: string): string | undefined {
+  return /<Code>([A-Za-z]+)<\/Code>/.exec(xml)?.[1];
 }
