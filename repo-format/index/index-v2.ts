@@ -126,13 +126,21 @@ class RowsV2 implements RowReader {
     };
   }
 
+  get packCount(): number {
+    return this.#tables.packCount;
+  }
+
+  packNameOf(pack: number): BlobId {
+    const { packCount, packsOffset } = this.#tables;
+    if (!(pack < packCount)) throw indexCorrupt('a pack number is out of range', { pack, packCount });
+    const at = packsOffset + pack * V2_PACK_SIZE;
+    return readPackName(this.#bytes, this.#view.getUint32(at + 1), this.#view.getUint8(at));
+  }
+
   #packName(pack: number): BlobId {
     const known = this.#packIds.get(pack);
     if (known !== undefined) return known;
-    const { packCount, packsOffset } = this.#tables;
-    if (pack >= packCount) throw indexCorrupt('a pack number is out of range', { pack, packCount });
-    const at = packsOffset + pack * V2_PACK_SIZE;
-    const packId = readPackName(this.#bytes, this.#view.getUint32(at + 1), this.#view.getUint8(at));
+    const packId = this.packNameOf(pack);
     this.#packIds.set(pack, packId);
     return packId;
   }

@@ -24,6 +24,12 @@ export interface ParsedIndex {
   /** HOT. */
   isDeletedAt(entry: number): boolean;
   packIdAt(entry: number): BlobId;
+  /** Packs that rows name by number; 0 where each row has its own name, as in version 1. */
+  readonly packCount: number;
+  /** HOT. The pack's number, below `packCount` unless the index is corrupt; -1 where packs have none. */
+  packNumberAt(entry: number): number;
+  /** The name of this number, read anew each time: nothing remembers it. `INDEX_CORRUPT` when there is none. */
+  packNameOf(number: number): BlobId;
   /** HOT. Bytes in the pack, sealed. */
   packedLengthAt(entry: number): number;
   /** Every pack that a row may name, each once or more often. */
@@ -57,8 +63,11 @@ export interface RowReader {
   packTable?(): IterableIterator<BlobId>;
   /** HOT. Where the content ends in its pack. */
   packEnd(at: number): number;
+  /** Names in that table; absent without one. */
+  readonly packCount?: number;
   /** HOT. The pack's number in that table; only with one. */
   packNumber?(at: number): number;
+  packNameOf?(number: number): BlobId;
   /** HOT. The whole entry, whose id the key before it says. */
   value(at: number, id: ContentId): IndexEntry;
 }
@@ -204,6 +213,20 @@ export class RowIndex implements ParsedIndex {
 
   packIdAt(entry: number): BlobId {
     return this.#rows.packId(this.keyOffset(entry) + this.keySize);
+  }
+
+  get packCount(): number {
+    return this.#rows.packCount ?? 0;
+  }
+
+  packNumberAt(entry: number): number {
+    return this.#rows.packNumber?.(this.keyOffset(entry) + this.keySize) ?? -1;
+  }
+
+  packNameOf(number: number): BlobId {
+    const name = this.#rows.packNameOf?.(number);
+    if (name === undefined) throw new RangeError(`no pack ${number}`);
+    return name;
   }
 
   packedLengthAt(entry: number): number {

@@ -1,11 +1,13 @@
 // Deletes packs that no index names, and markers of dead sessions (snapshots §7.7, repository format §9.4). Needs no write,
 // so it also runs on a full store. Ages of blobs are told by the store's clock alone.
-import type { BlobId, BlobMetadata, BlobStorage } from '../blob/storage.ts';
+import type { BlobMetadata, BlobStorage } from '../blob/storage.ts';
 import type { SessionId } from '../content/session.ts';
 import type { IndexSet } from '../index/index-set.ts';
+import type { ParsedIndex } from '../index/parsed-index.ts';
 import { deleteBlobs } from './delete-blobs.ts';
 import { eachRow } from './each-row.ts';
 import { NameSet } from './name-set.ts';
+import { RowSet } from './row-set.ts';
 import { deleteAllowedFromNs, isDeleteAllowed, wasLastRewriteFull } from './safety-gates.ts';
 import type { SafetyParameters } from './safety-parameters.ts';
 import type { Schedule } from './schedule.ts';
@@ -43,13 +45,16 @@ export function judgePack(
 /** Packs that a content is in, live or deleted; what the watermark hides is in none. */
 export async function usedPacks(indexSet: IndexSet, signal: AbortSignal): Promise<NameSet> {
   const packs = new NameSet();
-  let last: BlobId | undefined;
+  const seen = new Map<ParsedIndex, RowSet>();
   await eachRow(
     indexSet,
     ({ index, entry }) => {
-      const id = index.packIdAt(entry);
-      if (id !== last) packs.add(id);
-      last = id;
+      // A name is looked at once for each index: no string for each row.
+      let numbers = seen.get(index);
+      if (numbers === undefined) seen.set(index, (numbers = new RowSet(index.packCount)));
+      const number = index.packNumberAt(entry);
+      if (number < 0) packs.add(index.packIdAt(entry));
+      else if (numbers.add(number)) packs.add(index.packNameOf(number));
     },
     { signal },
   );

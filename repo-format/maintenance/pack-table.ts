@@ -1,5 +1,7 @@
 // How much of each pack is in use, in columns of numbers: a few dozen bytes a pack beside its name.
 import type { BlobId } from '../blob/storage.ts';
+import { PackNumbers } from '../index/pack-numbers.ts';
+import type { ParsedIndex } from '../index/parsed-index.ts';
 
 export interface PackUse {
   readonly id: BlobId;
@@ -16,12 +18,14 @@ const COLUMNS = 5;
 const FIRST_PACKS = 256;
 
 export class PackTable {
-  readonly #numbers = new Map<BlobId, number>();
+  readonly #numbers = new PackNumbers();
   #columns = new Float64Array(COLUMNS * FIRST_PACKS);
 
-  /** HOT. One content of the pack. */
-  add(id: BlobId, bytes: number, isLive: boolean, isMovable: boolean): void {
-    const at = COLUMNS * this.#numberOf(id);
+  /** HOT. One content of the pack that this row names. */
+  add(index: ParsedIndex, entry: number, isLive: boolean, isMovable: boolean): void {
+    const at = COLUMNS * this.#numbers.numberOf(index, entry);
+    if (at >= this.#columns.length) this.#grow();
+    const bytes = index.packedLengthAt(entry);
     const columns = this.#columns;
     columns[at] = (columns[at] ?? 0) + bytes;
     if (!isLive) return;
@@ -33,25 +37,18 @@ export class PackTable {
   }
 
   *packs(): IterableIterator<PackUse> {
-    for (const [id, number] of this.#numbers) {
+    for (let number = 0; number < this.#numbers.count; number++) {
       const [totalBytes = 0, liveCount = 0, liveBytes = 0, movable = 0, movableBytes = 0] = this.#columns.subarray(
         COLUMNS * number,
         COLUMNS * (number + 1),
       );
-      yield { id, totalBytes, liveCount, liveBytes, movable, movableBytes };
+      yield { id: this.#numbers.nameOf(number), totalBytes, liveCount, liveBytes, movable, movableBytes };
     }
   }
 
-  #numberOf(id: BlobId): number {
-    const known = this.#numbers.get(id);
-    if (known !== undefined) return known;
-    const number = this.#numbers.size;
-    this.#numbers.set(id, number);
-    if (COLUMNS * this.#numbers.size > this.#columns.length) {
-      const grown = new Float64Array(this.#columns.length * 2);
-      grown.set(this.#columns);
-      this.#columns = grown;
-    }
-    return number;
+  #grow(): void {
+    const grown = new Float64Array(this.#columns.length * 2);
+    grown.set(this.#columns);
+    this.#columns = grown;
   }
 }

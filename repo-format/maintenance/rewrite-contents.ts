@@ -7,6 +7,7 @@ import { hasCode } from '../../base/errors.ts';
 import type { BlobId, BlobStorage } from '../blob/storage.ts';
 import type { IndexEntry } from '../index/entry.ts';
 import type { IndexSet } from '../index/index-set.ts';
+import { PackNumbers } from '../index/pack-numbers.ts';
 import { checkedBytes } from './checked-bytes.ts';
 import { eachRow } from './each-row.ts';
 import { PackTable, type PackUse } from './pack-table.ts';
@@ -83,11 +84,9 @@ export async function planRewrite(
   await eachRow(
     indexSet,
     ({ index, entry }) => {
-      const id = index.packIdAt(entry);
-      if (!limits.kinds.includes(id.charAt(0))) return;
       const live = !index.isDeletedAt(entry);
       const isMovable = live && isOldEnough(index.timestampAt(entry), limits);
-      table.add(id, index.packedLengthAt(entry), live, isMovable);
+      table.add(index, entry, live, isMovable);
     },
     { signal },
   );
@@ -139,20 +138,23 @@ async function* entriesOf(
     next += count;
   }
   const rows = new Uint32Array(next);
+  const numbers = new PackNumbers();
+  /** Where the next row of a pack goes, by its number; -1 for packs that are not in the plan. */
+  const nextOf: number[] = [];
   await eachRow(
     indexSet,
     ({ index, entry, row }) => {
-      const id = index.packIdAt(entry);
-      const at = starts.get(id);
-      if (at === undefined || index.isDeletedAt(entry) || !isOldEnough(index.timestampAt(entry), limits)) return;
+      const number = numbers.numberOf(index, entry);
+      const at = (nextOf[number] ??= starts.get(numbers.nameOf(number)) ?? -1);
+      if (at < 0 || index.isDeletedAt(entry) || !isOldEnough(index.timestampAt(entry), limits)) return;
       rows[at] = row;
-      starts.set(id, at + 1);
+      nextOf[number] = at + 1;
     },
     { signal },
   );
   for (const [id, count] of plan.packs) {
-    const end = starts.get(id) ?? 0;
-    const entries = [...rows.subarray(end - count, end)].map((row) => indexSet.find(indexSet.keyOfRow(row)));
+    const start = starts.get(id) ?? 0;
+    const entries = [...rows.subarray(start, start + count)].map((row) => indexSet.find(indexSet.keyOfRow(row)));
     yield entries.filter((entry) => entry !== undefined).sort(compareByPlace);
   }
 }
