@@ -153,7 +153,7 @@ export class CommittedContents {
 
   /** Refreshes when the last look is too long ago; callers who ask at once share one look. */
   async refreshIfStale(signal: AbortSignal): Promise<void> {
-    while (this.#isStale()) {
+    while (this.isStale) {
       const refreshing = (this.#refreshing ??= this.refresh(signal).finally(() => (this.#refreshing = undefined)));
       try {
         await refreshing;
@@ -224,7 +224,8 @@ export class CommittedContents {
     return openContent(cipher, entry, sealed);
   }
 
-  #isStale(): boolean {
+  /** The last look is too long ago. */
+  get isStale(): boolean {
     const ageMs = this.#deps.clock.nowMs() - this.#loaded.loadedAtMs;
     // A clock that was set back tells nothing about the age.
     return ageMs < 0 || ageMs > INDEX_REFRESH_MS;

@@ -253,6 +253,40 @@ for (const steps of ['d', 'dw', 'dwd', 'dwdw', 'wd', 'wdw', 'wdwdw']) {
   });
 }
 
+test('rows of the index are marked deleted, and come back when they are written', async (t) => {
+  const repository = await createContentRepository(t, { kind: 'memory' });
+  const manager = await repository.open();
+  const gone = await manager.write('', bytesOf('gone'), 'none', t.signal);
+  const back = await manager.write('', bytesOf('back'), 'none', t.signal);
+  await manager.flush(t.signal);
+  const { indexSet, refreshes } = manager;
+  for (let times = 0; times < 2; times++) {
+    for (const row of indexSet.iterateRows()) await manager.deleteRow(row, refreshes, t.signal);
+  }
+  assert.deepEqual([manager.isPendingDeletion(gone), manager.isPendingDeletion(back)], [true, true]);
+  await manager.write('', bytesOf('back'), 'none', t.signal);
+  await manager.flush(t.signal);
+  const after = await repository.loadIndex();
+  assert.deepEqual([after.findContent(gone)?.deleted, after.findContent(back)?.deleted], [true, false]);
+});
+
+test('a row that somebody has changed since it was read is not marked deleted', async (t) => {
+  const repository = await createContentRepository(t, { kind: 'memory' });
+  const manager = await repository.open();
+  const id = await manager.write('', bytesOf('x'), 'none', t.signal);
+  await manager.flush(t.signal);
+  const { indexSet, refreshes } = manager;
+  const other = await repository.open();
+  await other.delete(id, t.signal);
+  await other.flush(t.signal);
+  await other.write('', bytesOf('x'), 'none', t.signal);
+  await other.flush(t.signal);
+  await manager.refresh(t.signal);
+  for (const row of indexSet.iterateRows()) await manager.deleteRow(row, refreshes, t.signal);
+  await manager.flush(t.signal);
+  assert.equal((await repository.loadIndex()).findContent(id)?.deleted, false);
+});
+
 test('pending manifests are live, readable and lost with the session', async (t) => {
   const repository = await createContentRepository(t, { kind: 'memory' });
   const manager = await repository.open();

@@ -19,7 +19,7 @@ import { createKeyedHash, type KeyedHash } from '../hash/keyed-hash.ts';
 import { contentKey, type ContentId } from '../index/content-id.ts';
 import type { IndexEntry } from '../index/entry.ts';
 import { IndexBuilder } from '../index/index-builder.ts';
-import type { IndexSet } from '../index/index-set.ts';
+import type { IndexSet, SetRow } from '../index/index-set.ts';
 import { releaseBytes } from '../index/row-store.ts';
 import { CommittedContents, type PackCopies } from './committed-contents.ts';
 import { ContentWriter, type ContentWriterSpec } from './content-writer.ts';
@@ -279,14 +279,29 @@ export class ContentManager {
   }
 
   /**
-   * Marks the content of a live `entry` deleted, unless somebody has changed it since the entry was read. That was when
+   * HOT. Marks the content of a live row deleted, unless somebody has changed it since the index was read. That was when
    * `refreshes` had the value given; while it has, nobody else's changes are known, and nothing needs to be looked up.
+   * Done at once where it can be, and then there is nothing to wait for.
    */
-  async deleteEntry(entry: IndexEntry, readAt: number, signal: AbortSignal): Promise<void> {
+  deleteRow(row: Pick<SetRow, 'index' | 'entry'>, readAt: number, signal: AbortSignal): Promise<void> | undefined {
+    if (!this.#isReady || this.#committed.isStale) return this.#deleteRowLater(row, readAt, signal);
+    this.#packs.throwIfFailed();
+    this.#deleteRow(row, readAt);
+    return undefined;
+  }
+
+  async #deleteRowLater(row: Pick<SetRow, 'index' | 'entry'>, readAt: number, signal: AbortSignal): Promise<void> {
     do await this.startSession(signal);
     while (!this.#isReady);
-    if (entry.deleted || this.#newContents.has(contentKey(entry.id))) return;
-    if (this.refreshes === readAt || this.isCurrent(entry)) this.#rows.delete(entry, this.#nowSeconds());
+    this.#deleteRow(row, readAt);
+  }
+
+  #deleteRow({ index, entry }: Pick<SetRow, 'index' | 'entry'>, readAt: number): void {
+    if (index.isDeletedAt(entry)) return;
+    const key = index.keyAt(entry);
+    if (this.#newContents.has(key)) return;
+    if (this.refreshes !== readAt && !this.isCurrent(index.entryAt(entry))) return;
+    this.#rows.deleteRow(index, entry, key, this.#nowSeconds());
   }
 
   /**

@@ -5,6 +5,8 @@ import { contentKey, type ContentId } from '../index/content-id.ts';
 import { compareEntries, type IndexEntry, nextTimestampSeconds } from '../index/entry.ts';
 import { IndexBuilder } from '../index/index-builder.ts';
 import { parseIndex } from '../index/parse-index.ts';
+import type { ParsedIndex } from '../index/parsed-index.ts';
+import { RowsByKey } from '../index/rows-by-key.ts';
 
 export interface PendingRowsOptions {
   readonly keySize: number;
@@ -20,7 +22,7 @@ export class PendingRows {
    * The newest row of this session for a content of an earlier one, by its number in the builder: collections change a hundred
    * thousand between two flushes, and an entry for each would cost 70 MB.
    */
-  readonly #changes = new Map<ContentId, number>();
+  readonly #changes: RowsByKey;
   /** Contents of this session that are not wanted any more, since when; their rows may still be on their way. */
   readonly #dropped = new Map<ContentId, number>();
   #packs = 0;
@@ -29,6 +31,7 @@ export class PendingRows {
   constructor(options: PendingRowsOptions) {
     this.#options = options;
     this.#builder = new IndexBuilder(options.keySize);
+    this.#changes = new RowsByKey(this.#builder);
   }
 
   get packs(): number {
@@ -71,6 +74,14 @@ export class PendingRows {
     if (!latest.deleted) this.#change(latest, true, nowSeconds);
   }
 
+  /** HOT. As {@link delete}, for a live row of an index as it is there; `key` is its key. */
+  deleteRow(index: ParsedIndex, entry: number, key: Uint8Array, nowSeconds: number): void {
+    if (this.#changes.get(key) >= 0) return this.delete(index.entryAt(entry), nowSeconds);
+    const value = index.valueAt(entry);
+    const timestampSeconds = nextTimestampSeconds(nowSeconds, value.timestampSeconds);
+    this.#changes.set(key, this.#builder.addDeleted(key, value, timestampSeconds));
+  }
+
   /** The content was written again after all: takes back what this session did to delete it. */
   revive(id: ContentId, nowSeconds: number): void {
     this.#dropped.delete(id);
@@ -110,11 +121,12 @@ export class PendingRows {
 
   #change(previous: IndexEntry, deleted: boolean, nowSeconds: number): void {
     const timestampSeconds = nextTimestampSeconds(nowSeconds, previous.timestampSeconds);
-    this.#changes.set(previous.id, this.#builder.addEntry({ ...previous, deleted, timestampSeconds }));
+    const row = this.#builder.addEntry({ ...previous, deleted, timestampSeconds });
+    this.#changes.set(contentKey(previous.id), row);
   }
 
   #changeOf(id: ContentId): IndexEntry | undefined {
-    const row = this.#changes.get(id);
-    return row === undefined ? undefined : this.#builder.entryOf(row);
+    const row = this.#changes.get(contentKey(id));
+    return row < 0 ? undefined : this.#builder.entryOf(row);
   }
 }

@@ -5,7 +5,7 @@ import { contentIdFromKey, contentKey, MAX_KEY_BYTES } from './content-id.ts';
 import { encodeIndexV1 } from './encode-index-v1.ts';
 import { encodeIndexV2 } from './encode-index-v2.ts';
 import type { IndexEntry } from './entry.ts';
-import { prefixCode } from './parsed-index.ts';
+import { prefixCode, type EntryValue } from './parsed-index.ts';
 import {
   entryInvalid,
   ROW_DELETED_BIT,
@@ -145,6 +145,40 @@ export class IndexBuilder {
       timestampSeconds: view.getUint32(value + ROW_TIMESTAMP, true),
       deleted: packOffset >= ROW_DELETED_BIT,
     };
+  }
+
+  /** HOT. Whether this row was added with this key. */
+  hasKey(row: number, key: Uint8Array): boolean {
+    const store = this.#store;
+    if (store === undefined || key.length !== store.keySize) return false;
+    const { bytes } = store.segment(row);
+    const at = store.offset(row);
+    for (let index = 0; index < key.length; index++) if (bytes[at + index] !== key[index]) return false;
+    return true;
+  }
+
+  /** A view of the key of a row, good until the next is added. */
+  keyOf(row: number): Uint8Array {
+    const store = this.#store;
+    if (store === undefined || row >= store.count) throw new RangeError(`no row ${row}`);
+    const at = store.offset(row);
+    return store.segment(row).bytes.subarray(at, at + store.keySize);
+  }
+
+  /** A row of another index with a new time, deleted; `key` is its key. The number of the row. */
+  addDeleted(key: Uint8Array, value: EntryValue, timestampSeconds: number): number {
+    return this.add(
+      key,
+      this.addPack(value.packId),
+      value.packOffset,
+      value.packedLength,
+      value.originalLength,
+      value.compressionId,
+      value.formatVersion,
+      timestampSeconds,
+      true,
+      value.encryptionKeyId,
+    );
   }
 
   addEntry(entry: IndexEntry): number {

@@ -52,12 +52,15 @@ export function judgeContent(content: ContentFacts, { startTimeMs, minAgeMs }: S
 /** Contents and their sealed bytes, by verdict. */
 export type SweepCounts = Readonly<Record<Verdict, { count: number; bytes: number }>>;
 
-/** Calls `onVerdict` for every content that something is to be done with; counts all. */
+/**
+ * Calls `onVerdict` for every content that something is to be done with, with a row that is used again once what it answers
+ * has resolved; counts all.
+ */
 export async function sweep(
   indexSet: IndexSet,
   used: RowSet,
   limits: SweepLimits,
-  onVerdict: (verdict: 'delete' | 'undelete', entry: IndexEntry) => Promise<void> | undefined,
+  onVerdict: (verdict: 'delete' | 'undelete', row: SetRow) => Promise<void> | undefined,
   deps: { readonly signal: AbortSignal; progress?(contents: number): void },
 ): Promise<SweepCounts> {
   const counts = emptyCounts();
@@ -68,7 +71,7 @@ export async function sweep(
       counts[verdict].count++;
       counts[verdict].bytes += row.index.packedLengthAt(row.entry);
       if (verdict !== 'delete' && verdict !== 'undelete') return undefined;
-      return onVerdict(verdict, row.index.entryAt(row.entry));
+      return onVerdict(verdict, row);
     },
     deps,
   );
@@ -171,16 +174,22 @@ async function applySweep(run: MaintenanceRun, marked: Marked, signal: AbortSign
     if (changed > 0) await repository.flush(signal);
     changed = 0;
   };
+  const isRoomLeft = (): boolean => revived.length < CONTENTS_A_READ && changed < CONTENTS_A_FLUSH;
+  const makeRoom = async (waiting: Promise<void> | undefined): Promise<void> => {
+    await waiting;
+    if (revived.length >= CONTENTS_A_READ) await undelete(run, revived.splice(0), signal);
+    if (changed >= CONTENTS_A_FLUSH) await flush();
+  };
   await sweep(
     indexSet,
     used,
     limits,
-    async (verdict, entry) => {
-      if (verdict === 'delete') await contents.deleteEntry(entry, refreshes, signal);
-      else revived.push(entry);
+    (verdict, row) => {
+      // No promise for each of millions: only where something must be waited for.
+      const waiting = verdict === 'delete' ? contents.deleteRow(row, refreshes, signal) : undefined;
+      if (verdict === 'undelete') revived.push(row.index.entryAt(row.entry));
       changed++;
-      if (revived.length >= CONTENTS_A_READ) await undelete(run, revived.splice(0), signal);
-      if (changed >= CONTENTS_A_FLUSH) await flush();
+      return waiting === undefined && isRoomLeft() ? undefined : makeRoom(waiting);
     },
     {
       signal,
