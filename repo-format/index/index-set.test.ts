@@ -118,7 +118,10 @@ test('many indexes answer the same before and after their directory is made, and
     const keys = [...groups.flat(), ...randomEntries(random, 3_000, 3, 4_000), ...randomEntries(random, 500, 3)];
     for (let round = 0; round < 2; round++) {
       for (const { id } of keys) assert.deepEqual(rank(set.find(contentKey(id))), rank(expected.get(id)));
+      set.forgetDirectory();
     }
+    if (indexCount === 3) assert.equal(set.transferable().directory, undefined, 'forgotten');
+    for (const { id } of keys) assert.deepEqual(rank(set.find(contentKey(id))), rank(expected.get(id)));
     const data = structuredClone(set.transferable());
     assert.ok(data.directory?.slots.buffer instanceof SharedArrayBuffer);
     const elsewhere = IndexSet.fromTransferable(data);

@@ -112,6 +112,7 @@ export const snapshotGcTask: Task = {
       { indexSet, cipher, storage: repository.storage, source: repository, progress: report('objects') },
       signal,
     );
+    indexSet.forgetDirectory();
     const limits = { startTimeMs: run.startTimeMs, minAgeMs: run.safety.minContentAgeSubjectToGcMs };
     const counts = await sweep(indexSet, used, limits, () => undefined, { signal, progress: report('contents') });
     return {
