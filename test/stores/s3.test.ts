@@ -1,5 +1,6 @@
 // The S3 adapter against a real server.
 import { after, before, type TestContext } from 'node:test';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { openS3Storage } from '../../repo-format/blob/s3.ts';
 import type { BlobStorage } from '../../repo-format/blob/storage.ts';
 import { systemClock } from '../../base/clock.ts';
@@ -22,7 +23,11 @@ async function freshBucket(): Promise<string> {
 }
 
 async function openAt(prefix: string, bucket?: string): Promise<BlobStorage> {
-  const options = server.optionsFor(bucket ?? (await freshBucket()), prefix);
+  const name = bucket ?? (await freshBucket());
+  // This server makes folders of prefixes, removes each with its last object, and refuses a put that comes at that moment.
+  const kept = { Bucket: name, Key: `${prefix}other/kept`, Body: 'x' };
+  if (prefix.endsWith('/')) await server.client.send(new PutObjectCommand(kept));
+  const options = server.optionsFor(name, prefix);
   return await openS3Storage(options, { clock: systemClock }, signal);
 }
 
