@@ -6,6 +6,7 @@ import { compareEntries, type IndexEntry, nextTimestampSeconds } from '../index/
 import { IndexBuilder } from '../index/index-builder.ts';
 import { parseIndex } from '../index/parse-index.ts';
 import type { ParsedIndex } from '../index/parsed-index.ts';
+import { RowImporter } from '../index/row-importer.ts';
 import { RowsByKey } from '../index/rows-by-key.ts';
 
 export interface PendingRowsOptions {
@@ -23,6 +24,7 @@ export class PendingRows {
    * thousand between two flushes, and an entry for each would cost 70 MB.
    */
   readonly #changes: RowsByKey;
+  readonly #importer: RowImporter;
   /** Contents of this session that are not wanted any more, since when; their rows may still be on their way. */
   readonly #dropped = new Map<ContentId, number>();
   #packs = 0;
@@ -32,6 +34,7 @@ export class PendingRows {
     this.#options = options;
     this.#builder = new IndexBuilder(options.keySize);
     this.#changes = new RowsByKey(this.#builder);
+    this.#importer = new RowImporter(this.#builder);
   }
 
   get packs(): number {
@@ -77,9 +80,7 @@ export class PendingRows {
   /** HOT. As {@link delete}, for a live row of an index as it is there; `key` is its key. */
   deleteRow(index: ParsedIndex, entry: number, key: Uint8Array, nowSeconds: number): void {
     if (this.#changes.get(key) >= 0) return this.delete(index.entryAt(entry), nowSeconds);
-    const value = index.valueAt(entry);
-    const timestampSeconds = nextTimestampSeconds(nowSeconds, value.timestampSeconds);
-    this.#changes.set(key, this.#builder.addDeleted(key, value, timestampSeconds));
+    this.#changes.set(key, this.#importer.addDeleted(index, entry, key, nowSeconds));
   }
 
   /** The content was written again after all: takes back what this session did to delete it. */

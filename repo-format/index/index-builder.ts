@@ -5,7 +5,7 @@ import { contentIdFromKey, contentKey, MAX_KEY_BYTES } from './content-id.ts';
 import { encodeIndexV1 } from './encode-index-v1.ts';
 import { encodeIndexV2 } from './encode-index-v2.ts';
 import type { IndexEntry } from './entry.ts';
-import { prefixCode, type EntryValue } from './parsed-index.ts';
+import { prefixCode } from './parsed-index.ts';
 import {
   entryInvalid,
   ROW_DELETED_BIT,
@@ -163,22 +163,6 @@ export class IndexBuilder {
     if (store === undefined || row >= store.count) throw new RangeError(`no row ${row}`);
     const at = store.offset(row);
     return store.segment(row).bytes.subarray(at, at + store.keySize);
-  }
-
-  /** A row of another index with a new time, deleted; `key` is its key. The number of the row. */
-  addDeleted(key: Uint8Array, value: EntryValue, timestampSeconds: number): number {
-    return this.add(
-      key,
-      this.addPack(value.packId),
-      value.packOffset,
-      value.packedLength,
-      value.originalLength,
-      value.compressionId,
-      value.formatVersion,
-      timestampSeconds,
-      true,
-      value.encryptionKeyId,
-    );
   }
 
   addEntry(entry: IndexEntry): number {

@@ -72,11 +72,11 @@ class RowsV1 implements RowReader {
     return this.#view.getUint32(at + 16);
   }
 
-  value(at: number, id: ContentId): IndexEntry {
+  value(at: number, id: ContentId, packId: BlobId): IndexEntry {
     const packedLength = this.packedLength(at);
     return {
       id,
-      packId: this.packId(at),
+      packId,
       packOffset: this.#view.getUint32(at + 12) & 0x7fff_ffff,
       packedLength,
       originalLength: Math.max(0, packedLength - V1_SEAL_OVERHEAD),

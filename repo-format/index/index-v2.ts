@@ -105,7 +105,7 @@ class RowsV2 implements RowReader {
     for (let pack = 0; pack < this.#tables.packCount; pack++) yield this.#packName(pack);
   }
 
-  value(at: number, id: ContentId): IndexEntry {
+  value(at: number, id: ContentId, packId: BlobId): IndexEntry {
     const view = this.#view;
     const { valueSize, formatCount, formatsOffset } = this.#tables;
     const lengthBits = valueSize >= 19 ? view.getUint8(at + 18) : 0;
@@ -114,7 +114,7 @@ class RowsV2 implements RowReader {
     const formatAt = formatsOffset + format * V2_FORMAT_SIZE;
     return {
       id,
-      packId: this.packId(at),
+      packId,
       packOffset: view.getUint32(at + 4) & 0x7fff_ffff,
       packedLength: this.packedLength(at),
       originalLength: ((lengthBits >> 4) << 24) + view.getUint16(at + 8) * 256 + view.getUint8(at + 10),

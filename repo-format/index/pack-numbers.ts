@@ -7,7 +7,7 @@ export class PackNumbers {
   readonly #numbers = new Map<BlobId, number>();
   readonly #ids: BlobId[] = [];
   /** By an index's own number: 1 + the number here, 0 for a pack that was not asked for. */
-  readonly #tables = new Map<ParsedIndex, Uint32Array>();
+  readonly #tables = new WeakMap<ParsedIndex, Uint32Array>();
   #lastIndex: ParsedIndex | undefined;
   #lastTable: Uint32Array = new Uint32Array(0);
 

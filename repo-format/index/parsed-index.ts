@@ -38,7 +38,7 @@ export interface ParsedIndex {
   addPackEnds(ends: Map<BlobId, number>): void;
   /** `INDEX_CORRUPT` when the row points outside the index. */
   entryAt(entry: number): IndexEntry;
-  /** As `entryAt`, for who takes the key from {@link keyAt}: an id in text costs more than all the rest. */
+  /** As `entryAt`, for who takes the key and the pack's number: an id and a name in text cost more than all the rest. */
   valueAt(entry: number): EntryValue;
   iterate(): IterableIterator<IndexEntry>;
 }
@@ -47,10 +47,11 @@ export function indexCorrupt(reason: string, context: Record<string, number | st
   return new WindlassError(`index is corrupt: ${reason}`, { code: 'INDEX_CORRUPT', context });
 }
 
-/** All of an entry but its id. */
-export type EntryValue = Omit<IndexEntry, 'id'>;
+/** All of an entry but its names. */
+export type EntryValue = Omit<IndexEntry, 'id' | 'packId'>;
 
 const NO_ID = '' as ContentId;
+const NO_PACK = '' as BlobId;
 
 /** The columns that depend on the version. `at` is the offset of the row's value in `bytes`. */
 export interface RowReader {
@@ -68,8 +69,8 @@ export interface RowReader {
   /** HOT. The pack's number in that table; only with one. */
   packNumber?(at: number): number;
   packNameOf?(number: number): BlobId;
-  /** HOT. The whole entry, whose id the key before it says. */
-  value(at: number, id: ContentId): IndexEntry;
+  /** HOT. The whole entry, whose id the key before it says, with its pack's name. */
+  value(at: number, id: ContentId, packId: BlobId): IndexEntry;
 }
 
 export interface RowLayout {
@@ -263,14 +264,15 @@ export class RowIndex implements ParsedIndex {
 
   valueAt(entry: number): EntryValue {
     if (!(entry >= 0 && entry < this.entryCount)) throw new RangeError(`no entry ${entry}`);
-    return this.#rows.value(this.keyOffset(entry) + this.keySize, NO_ID);
+    return this.#rows.value(this.keyOffset(entry) + this.keySize, NO_ID, NO_PACK);
   }
 
   entryAt(entry: number): IndexEntry {
     if (!(entry >= 0 && entry < this.entryCount)) throw new RangeError(`no entry ${entry}`);
     const offset = this.keyOffset(entry);
     if (prefixCode(this.bytes[offset] ?? 0xff) < 0) throw indexCorrupt('a key has no valid prefix', { entry });
-    return this.#rows.value(offset + this.keySize, contentIdFromKey(this.bytes, offset, this.keySize));
+    const at = offset + this.keySize;
+    return this.#rows.value(at, contentIdFromKey(this.bytes, offset, this.keySize), this.#rows.packId(at));
   }
 
   *iterate(): IterableIterator<IndexEntry> {

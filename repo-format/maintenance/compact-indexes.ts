@@ -3,10 +3,12 @@
 // are as uniform as hashes are (repository format §7.3, §7.5).
 import { WindlassError } from '../../base/errors.ts';
 import type { BlobMetadata } from '../blob/storage.ts';
-import { compareEntries, type IndexEntry } from '../index/entry.ts';
+import type { IndexEntry } from '../index/entry.ts';
 import { IndexBuilder } from '../index/index-builder.ts';
+import { PackNumbers } from '../index/pack-numbers.ts';
 import { parseIndex } from '../index/parse-index.ts';
 import type { ParsedIndex } from '../index/parsed-index.ts';
+import { RowImporter } from '../index/row-importer.ts';
 import { releaseBytes } from '../index/row-store.ts';
 import type { IndexSource } from './index-source.ts';
 
@@ -54,11 +56,12 @@ export async function* mergeIndexBlobs(
   options: MergeOptions,
   signal: AbortSignal,
 ): AsyncGenerator<MergedShard, void, void> {
-  const numbers = await occupiedShards(inputs, source, options.maxShardEntries, signal);
+  const { shards, of } = await occupiedShards(inputs, source, options.maxShardEntries, signal);
+  const numbers = new PackNumbers();
   // What is dropped may leave a shard empty: then the count is known only when all are built.
-  const shardCount = numbers.shards.length;
-  for (const shard of numbers.shards) {
-    const bytes = await buildShard(inputs, source, { shard, of: numbers.of }, options, signal);
+  const shardCount = shards.length;
+  for (const shard of shards) {
+    const bytes = await buildShard(inputs, source, { shard, of }, options, numbers, signal);
     if (bytes === undefined) continue;
     yield { bytes, shardCount };
     releaseBytes(bytes);
@@ -111,10 +114,12 @@ async function buildShard(
   source: IndexSource,
   wanted: { readonly shard: number; readonly of: number },
   options: MergeOptions,
+  numbers: PackNumbers,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
   const builder = new IndexBuilder();
-  await eachRow(inputs, source, wanted, signal, (index, row, key) => addRow(builder, index, row, key));
+  const importer = new RowImporter(builder, numbers);
+  await eachRow(inputs, source, wanted, signal, (index, row, key) => importer.add(index, row, key));
   const build = (from: IndexBuilder): Uint8Array | undefined => {
     const tail = options.tail?.();
     const built = from.build({
@@ -128,25 +133,8 @@ async function buildShard(
   const merged = build(builder);
   if (merged === undefined) return undefined;
   const index = parseIndex(merged);
-  await requireWhole(index, inputs, source, wanted, signal);
+  await requireWhole(index, inputs, source, wanted, numbers, signal);
   return options.drop === undefined ? merged : build(without(index, options.drop));
-}
-
-/** HOT. The key goes over as it is, not by way of text. */
-function addRow(builder: IndexBuilder, index: ParsedIndex, row: number, key: Uint8Array): void {
-  const value = index.valueAt(row);
-  builder.add(
-    key,
-    builder.addPack(value.packId),
-    value.packOffset,
-    value.packedLength,
-    value.originalLength,
-    value.compressionId,
-    value.formatVersion,
-    value.timestampSeconds,
-    value.deleted,
-    value.encryptionKeyId,
-  );
 }
 
 function without(index: ParsedIndex, drop: (winner: IndexEntry) => boolean): IndexBuilder {
@@ -164,12 +152,22 @@ async function requireWhole(
   inputs: readonly BlobMetadata[],
   source: IndexSource,
   wanted: { readonly shard: number; readonly of: number },
+  numbers: PackNumbers,
   signal: AbortSignal,
 ): Promise<void> {
+  // As `compareEntries`, with names only where numbers of packs differ.
+  const isThere = (found: number, index: ParsedIndex, row: number): boolean => {
+    const later = merged.timestampAt(found) - index.timestampAt(row);
+    if (later !== 0) return later > 0;
+    const deleted = merged.isDeletedAt(found);
+    if (deleted !== index.isDeletedAt(row)) return !deleted;
+    const pack = numbers.numberOf(merged, found);
+    const wantedPack = numbers.numberOf(index, row);
+    return pack === wantedPack || numbers.nameOf(pack) > numbers.nameOf(wantedPack);
+  };
   await eachRow(inputs, source, wanted, signal, (index, row, key) => {
     const found = merged.find(key);
-    if (found >= 0 && merged.timestampAt(found) > index.timestampAt(row)) return;
-    if (found >= 0 && compareEntries(merged.valueAt(found), index.valueAt(row)) >= 0) return;
+    if (found >= 0 && isThere(found, index, row)) return;
     throw new WindlassError('a merged index lacks an entry of its inputs', { code: 'INTERNAL' });
   });
 }
