@@ -18,6 +18,14 @@ export interface ByteRange {
   readonly length: number;
 }
 
+export interface ManyCachedBlobs {
+  /** Calls `use` with those of `listed` that are here; the bytes are good until it returns. What is not listed may go. */
+  read(listed: readonly BlobMetadata[], use: (blob: BlobMetadata, bytes: Uint8Array) => void): void;
+  /** After `read`: as `getBlob`, and kept with others until `flush` writes them. */
+  fetch(id: BlobId, signal: AbortSignal): Promise<Uint8Array>;
+  flush(): void;
+}
+
 /** Stores immutable byte blobs by name. Every implementation passes `test/harness/blob-storage-suite.ts`. */
 export interface BlobStorage {
   /** For messages and `repository status`, without secrets: `file:///backups/repo`. */
@@ -63,6 +71,9 @@ export interface BlobStorage {
    * when there was one, so that reading again may help.
    */
   dropCached?(id: BlobId): boolean;
+
+  /** Present there too: many small blobs that never change, read without a request each and without promises. */
+  readonly manyCached?: ManyCachedBlobs;
 
   /** Present when blobs are plain files on this machine: worker threads then read and stage packs without copies. */
   readonly localFiles?: LocalBlobFiles;

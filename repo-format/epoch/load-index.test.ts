@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { readdirSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { silentLogger } from '../../base/logger.ts';
+import { systemRandom } from '../../base/random.ts';
 import { createFaultyStorage } from '../../test/harness/faulty-storage.ts';
 import { anEntry } from '../../test/harness/index-entries.ts';
 import {
@@ -8,7 +12,10 @@ import {
   putIndex,
   type IndexRepository,
 } from '../../test/harness/index-repository.ts';
+import { memoryFolder } from '../../test/harness/scratch.ts';
 import type { BlobId, BlobStorage } from '../blob/storage.ts';
+import { CacheFolder } from '../blob/wrap/cache-folder.ts';
+import { CachedStorage } from '../blob/wrap/cached.ts';
 import type { ContentId } from '../index/content-id.ts';
 import { openBlob, sealBlob } from './encrypted-blob.ts';
 import { activeLegacyBlobs, parseCompactionLog } from './legacy.ts';
@@ -230,4 +237,34 @@ test('a copy that does not open is dropped, and the store asked once more', asyn
   assert.equal(indexSet.rowCount, 1);
   copies = 2;
   await assert.rejects(loadIndexSet({ ...repository, storage: withCopy }, signal), { code: 'BLOB_CORRUPT' });
+});
+
+test('many small blobs are kept in few cache files, and a torn one only costs requests', async (t) => {
+  const repository = createIndexRepository();
+  const expected: string[] = [];
+  for (let n = 0; n < 100; n++) {
+    const id = (n + 16).toString(16).padStart(32, '0') as ContentId;
+    expected.push(id);
+    await putIndex(repository, 'xn0_', `s${n}-c1`, [anEntry({ id })]);
+  }
+  const folder = join(memoryFolder(t, 'bundles'), 'cache');
+  const faulty = createFaultyStorage(t, repository.storage);
+  const open = async (): Promise<number> => {
+    const deps = { clock: repository.clock, random: systemRandom, logger: silentLogger };
+    const cache = CacheFolder.open({ path: folder, limitBytes: 1 << 30, key: new Uint8Array(16) }, deps);
+    assert.ok(cache !== undefined);
+    const before = faulty.calls.getBlob ?? 0;
+    const { indexSet } = await loadIndexSet(
+      { ...repository, storage: new CachedStorage(faulty.storage, cache) },
+      t.signal,
+    );
+    assert.deepEqual([...indexSet.iterate()].map((entry) => entry.id).sort(), expected);
+    return (faulty.calls.getBlob ?? 0) - before;
+  };
+  assert.equal(await open(), 100);
+  assert.deepEqual(readdirSync(folder), ['bundle-0.f']);
+  assert.equal(await open(), 0);
+  truncateSync(join(folder, 'bundle-0.f'), 500);
+  assert.equal(await open(), 100);
+  assert.equal(await open(), 0);
 });

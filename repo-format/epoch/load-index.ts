@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { Clock } from '../../base/clock.ts';
 import { hasCode, WindlassError } from '../../base/errors.ts';
-import type { BlobId, BlobMetadata, BlobStorage } from '../blob/storage.ts';
+import type { BlobId, BlobMetadata, BlobStorage, ManyCachedBlobs } from '../blob/storage.ts';
 import type { ContentCipher } from '../crypto/content-cipher.ts';
 import { IndexSet, inSharedMemory, NO_WATERMARK, type LoadedIndex } from '../index/index-set.ts';
 import { parseIndex } from '../index/parse-index.ts';
@@ -100,16 +100,21 @@ async function readIndexes(
   const arena = blobs.length - known.size >= MANY_BLOBS ? new SharedArena() : undefined;
   const room: Room = { arena, scratch: new Uint8Array(arena === undefined ? 0 : SCRATCH_BYTES) };
   const wanted = blobs.filter((blob) => !known.has(blob.id));
-  if (wanted.length >= MANY_BLOBS) readManyLocally(deps, wanted, known, room, signal);
+  if (wanted.length >= MANY_BLOBS) {
+    readManyLocally(deps, wanted, known, room, signal);
+    readManyCached(deps, blobs, known, room);
+  }
   const missing = wanted.filter((blob) => !known.has(blob.id));
+  const bundles = missing.length >= MANY_BLOBS ? deps.storage.manyCached : undefined;
   const isLarge = missing.some((blob) => blob.length > LARGE_BLOB_BYTES);
   const queue = missing.values();
   const reader = async (): Promise<void> => {
-    for (const blob of queue) known.set(blob.id, await readIndex(deps, blob, room, signal));
+    for (const blob of queue) known.set(blob.id, await readIndex(deps, blob, room, signal, bundles));
   };
   const outcomes = await Promise.allSettled(
     Array.from({ length: isLarge ? PARALLEL_LARGE_READS : PARALLEL_READS }, reader),
   );
+  bundles?.flush();
   // A reader stops at its first failure; corruption is worth more to know than a blob that went away.
   const failures = outcomes
     .filter((outcome) => outcome.status === 'rejected')
@@ -145,6 +150,23 @@ function readManyLocally(
   }
 }
 
+/** What this machine keeps of a remote store. What cannot be opened is left to `readIndex`, which asks the store. */
+function readManyCached(
+  deps: LoadIndexDeps,
+  blobs: readonly BlobMetadata[],
+  known: Map<BlobId, LoadedIndex>,
+  room: Room,
+): void {
+  deps.storage.manyCached?.read(blobs, (blob, sealed) => {
+    if (known.has(blob.id)) return;
+    try {
+      known.set(blob.id, openIndex(deps, blob, sealed, room));
+    } catch {
+      // Said properly by the ordinary way of reading it.
+    }
+  });
+}
+
 /** Throws when it is no regular file of exactly this length. */
 function readFileNow(path: string, length: number, into: Uint8Array): Uint8Array {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -164,10 +186,11 @@ async function readIndex(
   blob: BlobMetadata,
   room: Room,
   signal: AbortSignal,
+  bundles?: ManyCachedBlobs,
 ): Promise<LoadedIndex> {
   if (blob.length > MAX_INDEX_BLOB_BYTES) throw indexUnreadable(blob, new RangeError('too large for an index'));
   try {
-    return await readIndexOnce(deps, blob, room, signal);
+    return await readIndexOnce(deps, blob, room, signal, bundles);
   } catch (error) {
     const isDamaged = hasCode(error, 'BLOB_CORRUPT') || hasCode(error, 'INDEX_CORRUPT');
     if (!isDamaged || deps.storage.dropCached?.(blob.id) !== true) throw error;
@@ -181,8 +204,9 @@ async function readIndexOnce(
   blob: BlobMetadata,
   room: Room,
   signal: AbortSignal,
+  bundles?: ManyCachedBlobs,
 ): Promise<LoadedIndex> {
-  const sealed = await deps.storage.getBlob(blob.id, undefined, signal);
+  const sealed = await (bundles?.fetch(blob.id, signal) ?? deps.storage.getBlob(blob.id, undefined, signal));
   const index = openIndex(deps, blob, sealed, room);
   releaseWhole(sealed);
   return index;

@@ -1,5 +1,5 @@
-// Blobs kept on this machine between runs: one file a blob, `bytes ‖ HMAC-SHA256`, laid out as a sharded folder. What is in
-// it can always be deleted, by anybody, at any time.
+// Blobs kept on this machine between runs: one file a blob (or a bundle of small ones: cache-bundles.ts),
+// `bytes ‖ HMAC-SHA256`, laid out as a sharded folder. What is in it can always be deleted, by anybody, at any time.
 //
 // Several processes share it without locks: equal names mean equal bytes, and a file appears whole, by a rename. A file that
 // is torn, changed, forged or no file at all is as good as none. Nothing here ever fails its caller.

@@ -6,7 +6,8 @@
 // - format blobs: the key that authenticates cache files is inside of them, and a password changed elsewhere counts at once.
 //
 // A blob that was deleted or damaged in the store may be here still. Whoever checks the store goes past this.
-import type { BlobId, BlobMetadata, BlobStorage, ByteRange } from '../storage.ts';
+import type { BlobId, BlobMetadata, BlobStorage, ByteRange, ManyCachedBlobs } from '../storage.ts';
+import { CacheBundles } from './cache-bundles.ts';
 import type { CacheFolder } from './cache-folder.ts';
 
 /** Index blobs and compaction logs: immutable. */
@@ -17,6 +18,7 @@ function isKept(id: BlobId): boolean {
 export class CachedStorage implements BlobStorage {
   readonly displayName: string;
   readonly extendRetention?: BlobStorage['extendRetention'] & {};
+  readonly manyCached: ManyCachedBlobs;
   readonly #inner: BlobStorage;
   readonly #cache: CacheFolder;
 
@@ -25,6 +27,17 @@ export class CachedStorage implements BlobStorage {
     if (inner.extendRetention !== undefined) this.extendRetention = inner.extendRetention.bind(inner);
     this.#inner = inner;
     this.#cache = cache;
+    const bundles = new CacheBundles(cache);
+    this.manyCached = {
+      read: (listed, use) => bundles.read(listed, use),
+      fetch: async (id, signal) => {
+        const kept = cache.read(id);
+        const bytes = kept ?? (await inner.getBlob(id, undefined, signal));
+        if (!bundles.add(id, bytes) && kept === undefined) cache.write(id, bytes);
+        return bytes;
+      },
+      flush: () => bundles.flush(),
+    };
   }
 
   async getBlob(id: BlobId, range: ByteRange | undefined, signal: AbortSignal): Promise<Uint8Array> {
