@@ -1,7 +1,7 @@
 // What can be set of an S3 store, and how it fails, against a real server.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
 import { DeleteBucketCommand, GetObjectTaggingCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
@@ -12,7 +12,9 @@ import type { S3Options } from '../../repo-format/blob/s3-options.ts';
 import type { BlobId, BlobStorage } from '../../repo-format/blob/storage.ts';
 import { FaultProxy } from '../harness/fault-proxy.ts';
 import { startS3Server, type S3Server } from '../harness/s3-server.ts';
+import type { CommandResult } from '../harness/run-command.ts';
 import { scratchFolder } from '../harness/scratch.ts';
+import { WindlassClient } from '../harness/windlass-command.ts';
 
 const signal = new AbortController().signal;
 const id = (name: string): BlobId => name as BlobId;
@@ -173,22 +175,23 @@ test('a bucket that is deleted meanwhile is told as that', async (t) => {
   assert.equal(await codeOf(storage.putBlob(id('p1'), new Uint8Array(1), signal)), 'BLOB_BUCKET_MISSING');
 });
 
-test('a certificate is verified unless the options say otherwise', async (t) => {
+/** With a certificate that nobody has signed; undefined where there is no openssl. */
+async function startTlsServer(t: TestContext): Promise<{ server: S3Server; certificate: string } | undefined> {
   const folder = scratchFolder(t);
   const [certificate, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
   const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=test'];
-  const made = spawnSync('openssl', [
-    ...request,
-    '-addext',
-    'subjectAltName=IP:127.0.0.1',
-    '-out',
-    certificate,
-    '-keyout',
-    key,
-  ]);
-  if (made.status !== 0) return t.skip('there is no openssl');
+  const names = ['-addext', 'subjectAltName=IP:127.0.0.1'];
+  const made = spawnSync('openssl', [...request, ...names, '-out', certificate, '-keyout', key]);
+  if (made.status !== 0) return undefined;
   const secure = await startS3Server({ tls: { certificate, key } });
   t.after(() => secure.stop());
+  return { server: secure, certificate };
+}
+
+test('a certificate is verified unless the options say otherwise', async (t) => {
+  const started = await startTlsServer(t);
+  if (started === undefined) return t.skip('there is no openssl');
+  const { server: secure, certificate } = started;
   const place = secure.optionsFor('unused-bucket');
   const strict = await open(t, place);
   assert.equal(await codeOf(strict.getBlob(id('p1'), undefined, signal)), 'BLOB_TLS_UNTRUSTED');
@@ -199,4 +202,28 @@ test('a certificate is verified unless the options say otherwise', async (t) => 
   const plain = await open(t, { ...place, endpoint: secure.endpoint.replace('https', 'http') });
   const code = await codeOf(plain.getBlob(id('p1'), undefined, signal));
   assert.ok(['BLOB_STORE_REFUSED', 'BLOB_STORE_UNAVAILABLE'].includes(code), code);
+});
+
+test('a run whose certificate is not verified says so once, and one that cannot be is refused', async (t) => {
+  const started = await startTlsServer(t);
+  if (started === undefined) return t.skip('there is no openssl');
+  const { server: secure, certificate } = started;
+  // A folder is a bucket: the tests' own client would not trust the server.
+  mkdirSync(join(secure.folder, 'tls'));
+  const run = (query: string, ...args: string[]): Promise<CommandResult> => {
+    const repository = `s3://tls/place/?endpoint=${secure.endpoint}&region=us-east-1${query}`;
+    const client = { repository, password: 'tls', cacheFolder: scratchFolder(t), environment: secure.environment };
+    return new WindlassClient(client).run(args);
+  };
+  const made = await run('&insecureSkipTLSVerify=true', '--quiet', 'repository', 'create');
+  assert.equal(made.code, 0, made.stderr);
+  assert.equal(made.stderr.match(/is not verified/g)?.length, 1, made.stderr);
+  const listed = await run('&insecureSkipTLSVerify=true', '--json', 'snapshot', 'list');
+  assert.deepEqual([listed.code, listed.stdout.trim()], [0, '[]']);
+  assert.equal(listed.stderr.match(/is not verified/g)?.length, 1, listed.stderr);
+  const trusted = await run(`&caCert=${certificate}`, '--json', 'snapshot', 'list');
+  assert.deepEqual([trusted.code, trusted.stderr], [0, '']);
+  const refused = await run('', 'snapshot', 'list');
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /^windlass: .*certificate is not trusted.* \[BLOB_TLS_UNTRUSTED\]\n$/);
 });
