@@ -204,7 +204,10 @@ test('walking in place tells for each content the row that looking it up tells',
   const groups = Array.from({ length: 6 }, () => randomEntries(random, 200, 3, 1_000));
   for (const watermark of [undefined, 1_700_000_001]) {
     const set = setOf(groups, watermark);
-    const walked = Array.from(set.iterateRows(), ({ index, entry, row }) => ({ ...index.entryAt(entry), row }));
+    const walked = Array.from(set.iterateRows(), ({ index, entry, row, winnerRow }) => {
+      assert.deepEqual(set.entryOfRow(winnerRow), index.entryAt(entry));
+      return { ...index.entryAt(entry), row };
+    });
     assert.deepEqual(
       walked.map(({ row: _, ...entry }) => entry),
       [...set.iterate()],

@@ -29,6 +29,8 @@ export interface SetRow {
   readonly index: ParsedIndex;
   readonly entry: number;
   readonly row: number;
+  /** The row of the winning entry itself. */
+  readonly winnerRow: number;
 }
 
 /** What is known of a content: 0 absent, 1 live, 2 deleted but still readable. */
@@ -107,10 +109,21 @@ export class IndexSet {
 
   /** The key that `rowOf` has answered this row for. */
   keyOfRow(row: number): Uint8Array {
+    const { index, entry } = this.#placeOf(row);
+    return index.keyAt(entry);
+  }
+
+  /** What stands in this very row, whether it wins or not: no search, so that looking up many makes no directory. */
+  entryOfRow(row: number): IndexEntry {
+    const { index, entry } = this.#placeOf(row);
+    return index.entryAt(entry);
+  }
+
+  #placeOf(row: number): { readonly index: ParsedIndex; readonly entry: number } {
     const number = indexNumberOf(this.#rowStarts, row);
-    const parsed = this.#parsed[number];
-    if (parsed === undefined || row < 0 || row >= this.rowCount) throw new RangeError(`no row ${row}`);
-    return parsed.keyAt(row - (this.#rowStarts[number] ?? 0));
+    const index = this.#parsed[number];
+    if (index === undefined || row < 0 || row >= this.rowCount) throw new RangeError(`no row ${row}`);
+    return { index, entry: row - (this.#rowStarts[number] ?? 0) };
   }
 
   /**
@@ -118,13 +131,14 @@ export class IndexSet {
    * the key.
    */
   *iterateRows(): IterableIterator<SetRow> {
-    let result: { index: ParsedIndex; entry: number; row: number } | undefined;
-    for (const { index, entry, firstNumber, firstEntry } of mergeRows(this.#parsed)) {
+    let result: { index: ParsedIndex; entry: number; row: number; winnerRow: number } | undefined;
+    for (const { index, entry, number, firstNumber, firstEntry } of mergeRows(this.#parsed)) {
       if (index.isDeletedAt(entry) && index.timestampAt(entry) <= this.watermarkSeconds) continue;
-      result ??= { index, entry, row: 0 };
+      result ??= { index, entry, row: 0, winnerRow: 0 };
       result.index = index;
       result.entry = entry;
       result.row = (this.#rowStarts[firstNumber] ?? 0) + firstEntry;
+      result.winnerRow = (this.#rowStarts[number] ?? 0) + entry;
       yield result;
     }
   }

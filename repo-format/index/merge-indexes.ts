@@ -15,6 +15,8 @@ export interface MergedRow {
   /** The winner. */
   index: ParsedIndex;
   entry: number;
+  /** The winner's index among those that were given. */
+  number: number;
   /** The lowest-numbered index that has the key, and the entry there: one place that stands for the key. */
   firstNumber: number;
   firstEntry: number;
@@ -36,7 +38,7 @@ export function* mergeRows(indexes: readonly ParsedIndex[], prefix?: string): It
   for (let at = (heap.length >> 1) - 1; at >= 0; at--) siftDown(heap, at);
   const [top] = heap;
   if (top === undefined) return;
-  const row: MergedRow = { index: top.index, entry: -1, firstNumber: -1, firstEntry: -1 };
+  const row: MergedRow = { index: top.index, entry: -1, number: -1, firstNumber: -1, firstEntry: -1 };
   let previousIndex = top.index;
   let previousEntry = -1;
   for (let first: Cursor | undefined = top; first !== undefined; first = heap[0]) {
@@ -46,6 +48,7 @@ export function* mergeRows(indexes: readonly ParsedIndex[], prefix?: string): It
     }
     row.index = index;
     row.entry = entry;
+    row.number = first.number;
     row.firstNumber = first.number;
     row.firstEntry = entry;
     advance(heap);
@@ -54,6 +57,7 @@ export function* mergeRows(indexes: readonly ParsedIndex[], prefix?: string): It
       if (beats(next.index, next.entry, row.index, row.entry)) {
         row.index = next.index;
         row.entry = next.entry;
+        row.number = next.number;
       }
       if (next.number < row.firstNumber) {
         row.firstNumber = next.number;

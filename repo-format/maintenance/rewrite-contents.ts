@@ -143,19 +143,19 @@ async function* entriesOf(
   const nextOf: number[] = [];
   await eachRow(
     indexSet,
-    ({ index, entry, row }) => {
+    ({ index, entry, winnerRow }) => {
       const number = numbers.numberOf(index, entry);
       const at = (nextOf[number] ??= starts.get(numbers.nameOf(number)) ?? -1);
       if (at < 0 || index.isDeletedAt(entry) || !isOldEnough(index.timestampAt(entry), limits)) return;
-      rows[at] = row;
+      rows[at] = winnerRow;
       nextOf[number] = at + 1;
     },
     { signal },
   );
   for (const [id, count] of plan.packs) {
     const start = starts.get(id) ?? 0;
-    const entries = [...rows.subarray(start, start + count)].map((row) => indexSet.find(indexSet.keyOfRow(row)));
-    yield entries.filter((entry) => entry !== undefined).sort(compareByPlace);
+    const entries = [...rows.subarray(start, start + count)].map((row) => indexSet.entryOfRow(row));
+    yield entries.sort(compareByPlace);
   }
 }
 
@@ -219,7 +219,7 @@ function rewriteTask(kind: 'full' | 'quick'): Task {
         nowMs: clock.nowMs(),
         kinds: kind === 'full' ? ['p', 'q'] : ['q'],
       };
-      const indexSet = repository.contents.indexSet;
+      const { indexSet } = repository.contents;
       const plan = await planRewrite(indexSet, repository.storage, limits, signal);
       return {
         kind: 'run',
