@@ -212,6 +212,17 @@ test('a file that cannot be read makes a backup end with 3, and is named', async
   assert.match(result.stderr, /^windlass: secret: .*\[EACCES\]\n$/);
 });
 
+test('a credentials file that is not there is named', async (t) => {
+  const repository = 's3://bucket/?endpoint=http://127.0.0.1:1&region=us-east-1&credentialsFile=/no/such/file';
+  const windlass = new WindlassClient({ repository, password: 'x', cacheFolder: scratchFolder(t) });
+  const { code, stderr } = await windlass.run(['snapshot', 'list']);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^windlass: cannot read the credentials file \/no\/such\/file: ENOENT.* \[CLI_CREDENTIALS_FILE\]\n$/,
+  );
+});
+
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   test(`${signal} ends a backup with 130 and without waiting for its input, and the repository is as good as before`, async (t) => {
     const { windlass } = await withSnapshot(t);

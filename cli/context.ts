@@ -5,6 +5,7 @@ import type { Logger } from '../base/logger.ts';
 import type { RandomSource } from '../base/random.ts';
 import { systemRandom } from '../base/random.ts';
 import type { BandwidthSchedule } from '../repo-format/blob/wrap/bandwidth.ts';
+import type { Rollback } from '../repo-format/epoch/last-seen.ts';
 import { isUsed, newStorageStats, type StorageStats } from '../repo-format/blob/wrap/counting.ts';
 import { cacheRoot } from './cache-directory.ts';
 import type { SourceDefaults } from '../repo-format/snapshot/source.ts';
@@ -53,6 +54,8 @@ export interface CliContext extends Runtime {
   readonly cacheRoot: string | undefined;
   /** Ids of contents with manifests that could not be read: what was shown or done is not everything. */
   readonly lostManifests: string[];
+  /** In what the repository is older than when it was last seen here. */
+  readonly rollbacks: Rollback[];
   /** What went to object stores, of all that were opened. */
   readonly storageStats: StorageStats;
   /** A remark for people on standard error; nothing with `--quiet` or `--json`. */
@@ -77,6 +80,7 @@ export function createContext(runtime: Runtime, options: GlobalOptions): CliCont
         : veleroIdentity(runtime.workingDirectory),
     cacheRoot: cacheRoot(options.cacheDir, runtime.environment),
     lostManifests: [],
+    rollbacks: [],
     storageStats,
     note(line) {
       if (!silent) runtime.stderr.write(`${line}\n`);

@@ -218,9 +218,14 @@ test('a repository that was set back to an older copy is reported by every comma
       /older than when it was last used here \(index blobs that were there are gone\).*\[REPOSITORY_ROLLED_BACK\]\n/,
     );
   }
+  await windlass.ok('maintenance', 'set', '--owner=me');
+  const refused = await windlass.run(['maintenance', 'run', '--full', '--safety=none']);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /what repository repair may bring back.*\[REPOSITORY_ROLLED_BACK\]\n$/);
   await windlass.ok('cache', 'clear', '--kind', 'state');
   const after = await windlass.run(['snapshot', 'list']);
   assert.equal(after.stderr, '');
+  await windlass.ok('maintenance', 'run', '--full');
 });
 
 test('status says when the password is the one that everybody knows', async (t) => {

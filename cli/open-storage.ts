@@ -1,5 +1,6 @@
 // From what names a repository to its blobs: the adapter of its store, and around it the wrappers that every object store gets.
-import { readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access as mayRead, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { hasCode, WindlassError } from '../base/errors.ts';
 import { storageIsReadOnly } from '../repo-format/blob/blob-errors.ts';
@@ -89,12 +90,23 @@ export async function openObjectStore(context: CliContext, store: ObjectStore, a
       'windlass: the certificate of the object store is not verified, as asked: anybody may be in between\n',
     );
   }
+  if (store.kind !== 'azure') await requireCredentialsFile(store.credentialsFile);
   const adapter = await openAdapter(context, store, access);
   const refreshCredentials = adapter.refreshCredentials?.bind(adapter);
   return wrapObjectStore(context, adapter, {
     readOnly: access.readOnly,
     ...(refreshCredentials === undefined ? {} : { refreshCredentials }),
   });
+}
+
+/** A clear word for a wrong path: to a provider's library it is only that there are no credentials. */
+async function requireCredentialsFile(path: string | undefined): Promise<void> {
+  if (path === undefined) return;
+  try {
+    await mayRead(path, constants.R_OK);
+  } catch (cause) {
+    throw cliError('CLI_CREDENTIALS_FILE', `cannot read the credentials file ${path}`, { path }, cause);
+  }
 }
 
 /** An adapter, and how it is made to ask for credentials anew. */

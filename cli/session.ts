@@ -107,6 +107,7 @@ const OLDER: Readonly<Record<Rollback, string>> = {
 /** Not a remark: it must be seen with --quiet, too. */
 function rollbackReporter(context: CliContext): (what: Rollback) => void {
   return (what) => {
+    context.rollbacks.push(what);
     context.stderr.write(
       `windlass: this repository is older than when it was last used here (${OLDER[what]}): snapshots may be missing. If it was restored from a copy on purpose, say so with: windlass cache clear --kind state [${ROLLED_BACK}]\n`,
     );

@@ -1,4 +1,5 @@
 // `maintenance run`.
+import { WindlassError } from '../../base/errors.ts';
 import { runMaintenance, type MaintenanceReport } from '../../repo-format/maintenance/enter.ts';
 import type { TaskResult } from '../../repo-format/maintenance/cycle.ts';
 import type { SafetyLevel } from '../../repo-format/maintenance/safety-parameters.ts';
@@ -24,7 +25,10 @@ export async function runCommand(context: CliContext, options: RunOptions): Prom
   const { dryRun = false, force = false } = options;
   return withRepository(context, { readOnly: dryRun }, async (repository) => {
     const { clock, random, logger, signal, identity } = context;
-    if (!force && !dryRun) await requireNotVelero(repository.storage, signal);
+    if (!force && !dryRun) {
+      await requireNotVelero(repository.storage, signal);
+      requireNothingLost(context);
+    }
     const folder = stateDirectory(context, repository);
     const enabled = context.options.json !== true && context.options.quiet !== true;
     const status = createStatusLine(context.stderr, clock, enabled);
@@ -38,7 +42,7 @@ export async function runCommand(context: CliContext, options: RunOptions): Prom
           clock,
           random,
           logger,
-          ...(folder === undefined ? {} : { lock: () => lockMaintenance(folder) }),
+          ...(folder === undefined ? {} : { lock: () => lockMaintenance(folder, logger) }),
           listener: {
             onTask: (task, phase) => status.update(`${task}: ${phase === 'planning' ? 'looking' : 'working'}`),
             onProgress: ({ task, done, total, unit }) =>
@@ -60,6 +64,15 @@ export async function runCommand(context: CliContext, options: RunOptions): Prom
       status.finish();
     }
   });
+}
+
+/** Packs that lost index blobs named look like garbage: what a repair would bring back would be deleted for good. */
+function requireNothingLost({ rollbacks }: CliContext): void {
+  if (rollbacks.length === 0) return;
+  throw new WindlassError(
+    'maintenance would delete for good what repository repair may bring back: look there first, then accept the state of the repository with cache clear --kind state, or use --force',
+    { code: 'REPOSITORY_ROLLED_BACK', context: { rollbacks: rollbacks.join() } },
+  );
 }
 
 function resultLine(result: TaskResult): string {

@@ -465,6 +465,17 @@ describe('a receipt', { skip }, () => {
     await restore(repository, manifest, { target });
   });
 
+  test('a target that cannot be made is refused, where Node’s own way of making it never ends', async (t) => {
+    const repository = await createTestRepository(t);
+    const manifest = await snapshotOfEntries(repository, [{ name: 'a', content: 'x' }]);
+    for (const target of ['/proc/no/such/folder', join('/dev/null', 'folder')]) {
+      await assert.rejects(restore(repository, manifest, { target }), { code: 'RESTORE_TARGET_INVALID' });
+    }
+    const deep = join(memoryFolder(t, 'target'), 'made/level/by level');
+    await restore(repository, manifest, { target: deep });
+    assert.equal(readFileSync(join(deep, 'a'), 'utf8'), 'x');
+  });
+
   test('a file as target is refused', async (t) => {
     const repository = await createTestRepository(t);
     const manifest = await snapshotOfEntries(repository, [{ name: 'a', content: 'x' }]);

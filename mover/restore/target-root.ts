@@ -1,6 +1,6 @@
 // The directory that a restore may write below: resolved once, through symlinks if the user gave one, and from then on
 // known by its handle alone.
-import { mkdirSync, statfsSync } from 'node:fs';
+import { existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { WindlassError, errorCode } from '../../base/errors.ts';
 import {
@@ -37,7 +37,7 @@ export function openTarget(target: string, dryRun: boolean): OpenTarget {
     if (dryRun) return { fd: -1, existed: false };
     existed = false;
     try {
-      mkdirSync(target, { recursive: true, mode: 0o700 });
+      makeDirectories(path.resolve(target));
     } catch (cause) {
       throw targetInvalid(target, `it cannot be made (${errorCode(cause) ?? 'unknown'})`, cause);
     }
@@ -54,6 +54,20 @@ export function openTarget(target: string, dryRun: boolean): OpenTarget {
     });
   }
   return { fd, existed };
+}
+
+/** Level by level: Node's own recursion never ends where making says ENOENT below a directory that is there, as in /proc. */
+function makeDirectories(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    const parent = path.dirname(directory);
+    const code = errorCode(error);
+    if (code === 'EEXIST' && statSync(directory).isDirectory()) return;
+    if (code !== 'ENOENT' || parent === directory || existsSync(parent)) throw error;
+    makeDirectories(parent);
+    mkdirSync(directory, { mode: 0o700 });
+  }
 }
 
 /** Where a single file goes: into `target` when that is a directory, else it is the file's own path. */

@@ -21,7 +21,7 @@ export function requireOwner(parameters: MaintenanceParameters, client: Client):
   const { owner } = parameters;
   throw new WindlassError(
     owner === ''
-      ? 'no one is named to maintain this repository'
+      ? 'no one is named to maintain this repository: maintenance set --owner names somebody'
       : `this repository is maintained by ${owner}, and this is ${clientName(client)}`,
     { code: 'MAINTENANCE_NOT_OWNER', context: { owner, client: clientName(client) } },
   );
