@@ -22,7 +22,7 @@ test('a password file is one line of text, without its line break', async (t) =>
     ['ключ\n', 'ключ'],
     ['\ufeffmark\n', '\ufeffmark'],
   ] as const) {
-    assert.equal(await readPasswordFile(await fileOf(t, content)), password);
+    assert.equal(await readPasswordFile(await fileOf(t, content), t.signal), password);
   }
 });
 
@@ -32,11 +32,13 @@ test('bytes that are no text are refused: they would make different passwords eq
     [0xfe, 0xff],
     [0x61, 0xc3],
   ]) {
-    await assert.rejects(readPasswordFile(await fileOf(t, Uint8Array.from(bytes))), { code: 'CLI_PASSWORD_FILE' });
+    await assert.rejects(readPasswordFile(await fileOf(t, Uint8Array.from(bytes)), t.signal), {
+      code: 'CLI_PASSWORD_FILE',
+    });
   }
 });
 
 test('an empty file, a huge one and an endless device are refused', async (t) => {
   const paths = [await fileOf(t, '\n'), await fileOf(t, 'x'.repeat(70_000)), '/dev/zero', '/dev/null', tmpdir()];
-  for (const path of paths) await assert.rejects(readPasswordFile(path), { code: 'CLI_PASSWORD_FILE' });
+  for (const path of paths) await assert.rejects(readPasswordFile(path, t.signal), { code: 'CLI_PASSWORD_FILE' });
 });

@@ -1,7 +1,7 @@
 // Finds a password: `--password-file`, then `WINDLASS_PASSWORD`, then a prompt where there is a terminal to ask on.
-import { open } from 'node:fs/promises';
 import type { ReadStream } from 'node:tty';
 import { cliError } from './cli-errors.ts';
+import { readInput } from './read-input.ts';
 import { promptPassword } from './terminal/prompt.ts';
 
 export interface PasswordSources {
@@ -21,7 +21,7 @@ export async function findPassword(
   confirm: boolean,
   signal: AbortSignal,
 ): Promise<string> {
-  if (sources.file !== undefined) return readPasswordFile(sources.file);
+  if (sources.file !== undefined) return readPasswordFile(sources.file, signal);
   if (sources.environment !== undefined && sources.environment !== '') return sources.environment;
   if (sources.input.isTTY) {
     const input = sources.input as ReadStream; // isTTY says so
@@ -39,11 +39,12 @@ export async function findPassword(
 }
 
 /** The file's text without its last line break. */
-export async function readPasswordFile(path: string): Promise<string> {
+export async function readPasswordFile(path: string, signal: AbortSignal): Promise<string> {
   let bytes: Uint8Array;
   try {
-    bytes = await readAtMost(path, MAX_FILE_BYTES + 1);
+    bytes = await readInput(path, MAX_FILE_BYTES + 1, signal);
   } catch (error) {
+    signal.throwIfAborted();
     throw cliError('CLI_PASSWORD_FILE', `password file ${path} cannot be read`, { path }, error);
   }
   if (bytes.length > MAX_FILE_BYTES) {
@@ -52,18 +53,6 @@ export async function readPasswordFile(path: string): Promise<string> {
   const password = decodeExactly(bytes, path).replace(/\r?\n$/, '');
   if (password === '') throw cliError('CLI_PASSWORD_FILE', `password file ${path} is empty`, { path });
   return password;
-}
-
-async function readAtMost(path: string, limit: number): Promise<Uint8Array> {
-  await using file = await open(path);
-  const bytes = new Uint8Array(limit);
-  let length = 0;
-  while (length < limit) {
-    const { bytesRead } = await file.read(bytes, length, limit - length, null);
-    if (bytesRead === 0) break;
-    length += bytesRead;
-  }
-  return bytes.subarray(0, length);
 }
 
 /** Bytes that are no text would all become the same stand-in character: different passwords would then be equal. */

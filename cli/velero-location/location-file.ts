@@ -1,13 +1,13 @@
 // The location that the global options name, and the place it stands for.
-import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { usageError } from '../cli-errors.ts';
+import { readInput } from '../read-input.ts';
 import type { CliContext } from '../context.ts';
 import { type BackupStorageLocation, MAX_LOCATION_BYTES, parseLocation } from './location-document.ts';
 import { locationError } from './location-error.ts';
 import { type LocationStore, locationStore } from './location-store.ts';
 
-export type LocationContext = Pick<CliContext, 'options' | 'workingDirectory'>;
+export type LocationContext = Pick<CliContext, 'options' | 'signal' | 'workingDirectory'>;
 
 export interface OpenLocation extends LocationStore {
   readonly location: BackupStorageLocation;
@@ -29,7 +29,7 @@ export async function openLocation(
     throw usageError('--volume-namespace, --credentials-file and --ca-cert go with --backup-storage-location');
   }
   if (volumeNamespace === undefined) throw usageError('--backup-storage-location needs --volume-namespace');
-  const location = await parseLocation(await readLocation(resolve(context.workingDirectory, file)));
+  const location = await parseLocation(await readLocation(resolve(context.workingDirectory, file), context.signal));
   const access = {
     volumeNamespace,
     credentialsFile: credentialsFile === undefined ? undefined : resolve(context.workingDirectory, credentialsFile),
@@ -38,16 +38,13 @@ export async function openLocation(
   return { location, ...locationStore(location, access) };
 }
 
-async function readLocation(path: string): Promise<string> {
+async function readLocation(path: string, signal: AbortSignal): Promise<string> {
   try {
-    const handle = await open(path, 'r');
-    try {
-      if ((await handle.stat()).size > MAX_LOCATION_BYTES) throw new Error('it is longer than 1 MiB');
-      return await handle.readFile('utf8');
-    } finally {
-      await handle.close();
-    }
+    const bytes = await readInput(path, MAX_LOCATION_BYTES + 1, signal);
+    if (bytes.length > MAX_LOCATION_BYTES) throw new Error('it is longer than 1 MiB');
+    return new TextDecoder().decode(bytes);
   } catch (cause) {
+    signal.throwIfAborted();
     throw locationError('LOCATION_FILE', `the location file ${path} cannot be read`, { path }, cause);
   }
 }
