@@ -35,3 +35,11 @@ test('a pipe without a writer is given up when the signal says so', async (t) =>
   setTimeout(() => controller.abort(), 60);
   await assert.rejects(reading, { name: 'AbortError' });
 });
+
+test('a pipe of a shell that ends without a byte is empty', async () => {
+  const script = `import { readInput } from ${JSON.stringify(new URL('./read-input.ts', import.meta.url).href)};
+    process.stdout.write(String((await readInput(process.argv[1], 9, new AbortController().signal)).length));`;
+  const line = 'exec "$0" --input-type=module-typescript -e "$1" <(exit 1)';
+  const said = execFileSync('bash', ['-c', line, process.execPath, script], { timeout: 60_000, encoding: 'utf8' });
+  assert.equal(said, '0');
+});
