@@ -1,20 +1,9 @@
 // The parameters of an `azblob://` URL, and where an Azure store's address and credentials come from.
 import { resolve } from 'node:path';
-import type { AzureStorageDeps, AzureStorageOptions } from '../repo-format/blob/azure.ts';
-import { type AzureAccess, azureAccountOf, azureCredential, azureEndpoint } from './azure-credentials.ts';
-import { cliError } from './cli-errors.ts';
+import { azureAccountOf } from '../repo-format/blob/azure-credentials.ts';
+import type { AzurePlace } from '../repo-format/blob/object-store.ts';
 import type { CliContext } from './context.ts';
 import { type StoreAddress, StoreParameters } from './repository-url.ts';
-
-/** All that can be said about a place in Azure Blob Storage without reading a file. */
-export interface AzurePlace extends AzureAccess {
-  readonly container: string;
-  readonly prefix: string;
-  readonly endpoint?: string;
-  readonly caCertPem?: string;
-  readonly insecureSkipTlsVerify?: boolean;
-  readonly blockSizeBytes?: number;
-}
 
 /** Files are named here and read by whoever opens the store. */
 export type AzureAddress = Omit<AzurePlace, 'caCertPem'> & { readonly caCertFile?: string };
@@ -54,26 +43,4 @@ function isEndpoint(text: string): boolean {
     /^https?:$/.test(url.protocol) &&
     `${url.username}${url.password}${url.search}${url.hash}` === ''
   );
-}
-
-/** What the adapter wants to know. Credentials are asked for when the first request needs them, and again when they expire. */
-export async function azureStoreOptions(
-  place: AzurePlace,
-  context: CliContext,
-): Promise<AzureStorageOptions & AzureStorageDeps> {
-  const { environment, clock } = context;
-  const { account, container, prefix, caCertPem, insecureSkipTlsVerify, blockSizeBytes } = place;
-  if (!/^[a-z0-9]{3,24}$/.test(account)) {
-    throw cliError('CLI_REPOSITORY_UNSUPPORTED', 'the name of an Azure account has 3 to 24 small letters and digits');
-  }
-  return {
-    account,
-    container,
-    prefix,
-    endpoint: place.endpoint ?? (await azureEndpoint(place, environment)),
-    caCertPem,
-    insecureSkipTlsVerify,
-    blockSizeBytes,
-    credential: (signal) => azureCredential(place, environment, clock, signal),
-  };
 }

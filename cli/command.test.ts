@@ -219,7 +219,7 @@ test('a credentials file that is not there is named', async (t) => {
   assert.equal(code, 1);
   assert.match(
     stderr,
-    /^windlass: cannot read the credentials file \/no\/such\/file: ENOENT.* \[CLI_CREDENTIALS_FILE\]\n$/,
+    /^windlass: the credentials file \/no\/such\/file cannot be read: ENOENT.* \[STORE_CREDENTIALS_FILE\]\n$/,
   );
 });
 

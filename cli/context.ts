@@ -11,7 +11,7 @@ import { cacheRoot } from './cache-directory.ts';
 import type { SourceDefaults } from '../repo-format/snapshot/source.ts';
 import { defaultIdentity } from './identity.ts';
 import { createLogger, type LogLevel } from './logger.ts';
-import { veleroIdentity } from './velero-location/velero-identity.ts';
+import { veleroIdentity } from '../repo-format/velero/velero-identity.ts';
 import { createOutput, type Output } from './terminal/output.ts';
 
 /** The process as commands see it; tests hand in their own. */

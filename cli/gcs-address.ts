@@ -9,10 +9,7 @@ export type GcsAddress = Omit<GcsStorageOptions, 'caCertPem'> & { readonly caCer
 
 const NAMES = ['endpoint', 'credentialsFile', 'kmsKeyName', 'universeDomain', 'caCert', 'insecureSkipTLSVerify'];
 
-export function gcsAddress(
-  address: StoreAddress,
-  context: Pick<CliContext, 'environment' | 'workingDirectory'>,
-): GcsAddress {
+export function gcsAddress(address: StoreAddress, context: Pick<CliContext, 'workingDirectory'>): GcsAddress {
   const given = new StoreParameters(address, NAMES);
   const { bucket, prefix } = address;
   const endpoint = given.origin('endpoint');
@@ -24,7 +21,6 @@ export function gcsAddress(
   return {
     bucket,
     prefix,
-    ...emulator(context),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(credentialsFile === undefined ? {} : { credentialsFile: resolve(context.workingDirectory, credentialsFile) }),
     ...(kmsKeyName === undefined ? {} : { kmsKeyName }),
@@ -32,12 +28,4 @@ export function gcsAddress(
     ...(caCertFile === undefined ? {} : { caCertFile }),
     ...(insecureSkipTlsVerify === undefined ? {} : { insecureSkipTlsVerify }),
   };
-}
-
-/** As Google's own libraries: an emulator is at this address, and asks for no name. */
-export function emulator({ environment }: Pick<CliContext, 'environment'>): Partial<GcsStorageOptions> {
-  const { STORAGE_EMULATOR_HOST: host } = environment;
-  if (host === undefined || host === '') return {};
-  const url = /^https?:\/\//.test(host) ? host : `http://${host}`;
-  return { endpoint: url.replace(/\/storage\/v1\/?$/, ''), anonymous: true };
 }

@@ -7,7 +7,7 @@ import { cacheRoot, isRepositoryCacheName } from './cache-directory.ts';
 import { errorLine } from './error-line.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { defaultIdentity } from './identity.ts';
-import { processOwners } from './process-owner.ts';
+import { processOwners } from '../base/process-owner.ts';
 import { repositoryAddress } from './repository-url.ts';
 import { s3Address } from './s3-address.ts';
 

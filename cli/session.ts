@@ -9,7 +9,7 @@ import type { CliContext } from './context.ts';
 import { codeOf, messageOf, oneLine } from './error-line.ts';
 import { openStorage, type Access as StorageAccess } from './open-storage.ts';
 import { findPassword } from './password.ts';
-import { processOwners } from './process-owner.ts';
+import { processOwners } from '../base/process-owner.ts';
 
 export interface Access extends StorageAccess {
   /** Go on without manifests that are lost; who only reads always does. */

@@ -9,8 +9,8 @@ import type { CliContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { openNewStorage, repositoryPlace } from '../open-storage.ts';
 import { openRepository, passwordOf } from '../session.ts';
-import { hasLocation } from '../velero-location/location-file.ts';
-import { setUpForVelero, veleroState } from '../velero-location/velero-repository.ts';
+import { hasLocation } from '../location-file.ts';
+import { setUpForVelero, veleroState } from '../../repo-format/velero/velero-repository.ts';
 import { describeRepository } from './status.ts';
 
 export interface CreateOptions {

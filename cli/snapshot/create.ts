@@ -21,16 +21,16 @@ import { snapshotJson } from '../json-shapes.ts';
 import { stateDirectory, withRepository } from '../session.ts';
 import { findSnapshot } from '../snapshot-reference.ts';
 import { standardInput } from '../standard-input.ts';
-import { hasLocation } from '../velero-location/location-file.ts';
+import { hasLocation } from '../location-file.ts';
 import {
   findVeleroParent,
-  requireVeleroSource,
+  isVeleroSource,
   storeVeleroPolicy,
   VELERO_DESCRIPTION,
   VELERO_PIN,
   VELERO_SOURCE_FORMS,
   veleroTags,
-} from '../velero-location/velero-snapshot.ts';
+} from '../../repo-format/velero/velero-snapshot.ts';
 import { countOf, formatCount, formatDuration, formatRate, formatSize } from '../terminal/format.ts';
 import { createProgressView, type ProgressView } from '../terminal/progress.ts';
 
@@ -105,6 +105,12 @@ export async function createCommand(
 function requireVeleroOptions({ stdin, source }: CreateOptions): void {
   if (stdin !== undefined) throw usageError('--stdin makes no snapshot that Velero could restore');
   if (source === undefined) throw usageError(`in a Velero location say what it is: --source ${VELERO_SOURCE_FORMS}`);
+}
+
+/** Usage error unless the source is one that Velero could have made. */
+function requireVeleroSource(source: SnapshotSource): SnapshotSource {
+  if (isVeleroSource(source)) return source;
+  throw usageError(`in a Velero location a source is ${VELERO_SOURCE_FORMS}`, { source: source.path });
 }
 
 /** Velero's marks come beside what the person gives. */

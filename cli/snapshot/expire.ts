@@ -7,7 +7,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { withRepository } from '../session.ts';
 import { countOf, formatTime } from '../terminal/format.ts';
 import { cliError } from '../cli-errors.ts';
-import { isVeleroRepository } from '../velero-location/velero-repository.ts';
+import { isVeleroRepository } from '../../repo-format/velero/velero-repository.ts';
 
 export interface ExpireOptions {
   readonly dryRun?: boolean;

@@ -33,6 +33,15 @@ export function storageIsReadOnly(operation: string, displayName: string): Windl
   });
 }
 
+/** The file that is to give the store's credentials is of no use. To a provider's library it is only that there are none. */
+export function credentialsFileError(path: string, reason: string, cause?: unknown): WindlassError {
+  return new WindlassError(`the credentials file ${path} ${reason}`, {
+    code: 'STORE_CREDENTIALS_FILE',
+    context: { path },
+    cause,
+  });
+}
+
 /** `file`: `.shards` of a folder, `.storageconfig` of a bucket. */
 export function layoutInvalid(reason: string, cause?: unknown, file = '.shards'): WindlassError {
   return new WindlassError(`invalid layout (${file}): ${reason}`, { code: 'BLOB_LAYOUT_INVALID', cause });

@@ -1,10 +1,9 @@
 // Snapshots as Velero makes them, so that either program goes on with the other's: whose they are, what marks them, which one the next
 // is compared with, and the policy that goes with their source (snapshots §9.6).
-import { loadPolicy, setPolicy } from '../../repo-format/snapshot/effective-policy.ts';
-import { encodePolicy, type Policy } from '../../repo-format/snapshot/policy.ts';
-import type { ManifestId, Repository, SnapshotManifest, SnapshotSource } from '../../repo-format/index.ts';
-import { listSnapshots } from '../../repo-format/index.ts';
-import { usageError } from '../cli-errors.ts';
+import { loadPolicy, setPolicy } from '../snapshot/effective-policy.ts';
+import { encodePolicy, type Policy } from '../snapshot/policy.ts';
+import type { ManifestId, Repository, SnapshotManifest, SnapshotSource } from '../index.ts';
+import { listSnapshots } from '../index.ts';
 import { DATA_MOVER, isVeleroPath, VELERO_HOST, VELERO_UPLOADER, VELERO_USER } from './velero-identity.ts';
 
 export const VELERO_DESCRIPTION = 'Kopia Uploader';
@@ -16,10 +15,9 @@ const OPERATION_TAG = 'velero.io/async-operation-id';
 export const VELERO_SOURCE_FORMS =
   'snapshot-pod-volume/kopia/NAMESPACE/POD/VOLUME or snapshot-data-upload-download/kopia/NAMESPACE/PVC';
 
-/** Usage error unless the source is one that Velero could have made. */
-export function requireVeleroSource({ host, userName, path }: SnapshotSource): SnapshotSource {
-  if (host === VELERO_HOST && userName === VELERO_USER && isVeleroPath(path)) return { host, userName, path };
-  throw usageError(`in a Velero location a source is ${VELERO_SOURCE_FORMS}`, { source: path });
+/** Whether the source is one that Velero could have made. */
+export function isVeleroSource({ host, userName, path }: SnapshotSource): boolean {
+  return host === VELERO_HOST && userName === VELERO_USER && isVeleroPath(path);
 }
 
 /** The tags that Velero finds its snapshots by. They are no user's tags and have no prefix. */

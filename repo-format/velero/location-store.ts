@@ -1,6 +1,7 @@
 // Where a repository is that Velero keeps in a BackupStorageLocation, and how it is reached: a pure mapping from the object's
 // keys, as Velero and its plugins for AWS, Azure and Google Cloud understand them.
 import { posix } from 'node:path';
+import type { ObjectStore } from '../blob/object-store.ts';
 import { locationError } from './location-error.ts';
 import type { BackupStorageLocation } from './location-document.ts';
 import { azureStore, type AzureStore } from './azure-keys.ts';
@@ -25,6 +26,13 @@ export interface FolderStore {
 export interface LocationStore {
   readonly store: S3Store | AzureStore | GcsStore | FolderStore;
   readonly readOnly: boolean;
+}
+
+/** The same place in the words of the adapters. */
+export function storeOfLocation(store: S3Store | AzureStore | GcsStore): ObjectStore {
+  if (store.kind !== 'azure') return store;
+  const { bucket: container, ...place } = store;
+  return { ...place, container };
 }
 
 type Backend = 'aws' | 'azure' | 'gcp' | 'fs';

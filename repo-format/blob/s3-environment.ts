@@ -1,6 +1,6 @@
 // Keys of S3 that stand in the environment. The library's provider chain would find the same ones first, and takes a tenth of
 // a short command's processor time to be loaded.
-import type { S3Credentials, S3Options } from '../repo-format/blob/s3-options.ts';
+import type { S3Credentials, S3Options } from './s3-options.ts';
 
 /** Undefined wherever the chain might say otherwise: it is asked then. */
 export function environmentCredentials(

@@ -1,9 +1,9 @@
 // A repository as Velero wants to find it: Kopia's own blobs, one more that says it was set up, and itself as who maintains it
 // (snapshots §9.3).
 import { hasCode } from '../../base/errors.ts';
-import type { BlobId, BlobStorage, Repository } from '../../repo-format/index.ts';
-import { loadParameters } from '../../repo-format/maintenance/parameters.ts';
-import { putMaintenanceSettings } from '../../repo-format/manifest/maintenance-settings.ts';
+import type { BlobId, BlobStorage, Repository } from '../index.ts';
+import { loadParameters } from '../maintenance/parameters.ts';
+import { putMaintenanceSettings } from '../manifest/maintenance-settings.ts';
 import { locationError } from './location-error.ts';
 import { VELERO_HOST, VELERO_USER } from './velero-identity.ts';
 

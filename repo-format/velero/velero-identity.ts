@@ -1,5 +1,5 @@
 // Who Velero is to a repository, and what its sources look like (snapshots §9.2, §9.6). Loaded by every command: nothing heavy here.
-import type { SourceDefaults } from '../../repo-format/snapshot/source.ts';
+import type { SourceDefaults } from '../snapshot/source.ts';
 
 /** The same on every node, of every cluster. */
 export const VELERO_USER = 'default';

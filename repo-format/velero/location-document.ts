@@ -81,7 +81,8 @@ function itemsOf(document: unknown): Members[] {
   return items.filter(isMembers).map((item) => ({ ...implied, ...item }));
 }
 
-function readLocation(object: Members): BackupStorageLocation {
+/** The parts of the object that say where a repository is; `LOCATION_INVALID` names what is wrong with it. */
+export function readLocation(object: Members): BackupStorageLocation {
   const { apiVersion } = object;
   if (apiVersion !== 'velero.io/v1') throw invalid(`apiVersion is ${shown(apiVersion)}, not velero.io/v1`);
   const spec = memberOf(object, 'spec');

@@ -57,7 +57,7 @@ test("a file's variables count instead of the environment's", async (t) => {
   assert.equal(await azureEndpoint({ ...access, credentialsFile }, {}), 'https://account1.blob.core.usgovcloudapi.net');
   const missing = ask({}, { credentialsFile, accountKeyVariable: 'NONE' });
   await assert.rejects(missing, { code: 'BLOB_CREDENTIALS_MISSING' });
-  await assert.rejects(ask({}, { credentialsFile: '/nonexistent' }), { code: 'CLI_CREDENTIALS_FILE' });
+  await assert.rejects(ask({}, { credentialsFile: '/nonexistent' }), { code: 'STORE_CREDENTIALS_FILE' });
 });
 
 test('where the blobs are', async () => {

@@ -1,16 +1,17 @@
 // Which credentials an Azure store gets: from a file in the form of Velero's Secrets, or from the environment, by the names that
 // Azure's own programs and Kopia use.
 import { readFile } from 'node:fs/promises';
-import type { Clock } from '../base/clock.ts';
-import type { AzureCredential } from '../repo-format/blob/azure.ts';
+import type { Clock } from '../../base/clock.ts';
+import { WindlassError } from '../../base/errors.ts';
+import type { AzureCredential } from './azure.ts';
 import {
   type AzureIdentity,
   MANAGEMENT_SCOPE,
   requestAccountKey,
   requestAzureToken,
   STORAGE_SCOPE,
-} from '../repo-format/blob/azure-identity.ts';
-import { cliError } from './cli-errors.ts';
+} from './azure-identity.ts';
+import { credentialsFileError } from './blob-errors.ts';
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -108,9 +109,9 @@ async function variablesOf({ credentialsFile }: AzureAccess, environment: Variab
   try {
     text = await readFile(credentialsFile, 'utf8');
   } catch (cause) {
-    throw cliError('CLI_CREDENTIALS_FILE', `cannot read the credentials file ${credentialsFile}`, {}, cause);
+    throw credentialsFileError(credentialsFile, 'cannot be read', cause);
   }
-  if (text.length > MAX_FILE_BYTES) throw cliError('CLI_CREDENTIALS_FILE', `${credentialsFile} is far too long`);
+  if (text.length > MAX_FILE_BYTES) throw credentialsFileError(credentialsFile, 'is far too long');
   const { AZURE_FEDERATED_TOKEN_FILE, AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_AUTHORITY_HOST } = environment;
   const ofPod =
     AZURE_FEDERATED_TOKEN_FILE === undefined
@@ -146,5 +147,5 @@ function connectionString(variables: Variables): Readonly<Record<string, string>
 }
 
 function missing(reason: string) {
-  return cliError('BLOB_CREDENTIALS_MISSING', `no credentials for the Azure account: ${reason}`);
+  return new WindlassError(`no credentials for the Azure account: ${reason}`, { code: 'BLOB_CREDENTIALS_MISSING' });
 }

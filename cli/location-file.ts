@@ -1,11 +1,15 @@
 // The location that the global options name, and the place it stands for.
 import { resolve } from 'node:path';
-import { usageError } from '../cli-errors.ts';
-import { readInput } from '../read-input.ts';
-import type { CliContext } from '../context.ts';
-import { type BackupStorageLocation, MAX_LOCATION_BYTES, parseLocation } from './location-document.ts';
-import { locationError } from './location-error.ts';
-import { type LocationStore, locationStore } from './location-store.ts';
+import { usageError } from './cli-errors.ts';
+import { readInput } from './read-input.ts';
+import type { CliContext } from './context.ts';
+import {
+  type BackupStorageLocation,
+  MAX_LOCATION_BYTES,
+  parseLocation,
+} from '../repo-format/velero/location-document.ts';
+import { locationError } from '../repo-format/velero/location-error.ts';
+import { type LocationStore, locationStore } from '../repo-format/velero/location-store.ts';
 
 export type LocationContext = Pick<CliContext, 'options' | 'signal' | 'workingDirectory'>;
 

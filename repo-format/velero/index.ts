@@ -1,0 +1,15 @@
+// The door to what Velero makes of a repository: where it lies in a BackupStorageLocation, how it is opened or made there, and
+// what marks its snapshots.
+export { type BackupStorageLocation, readLocation } from './location-document.ts';
+export { openLocationStorage, type LocationStorageDeps } from './location-storage.ts';
+export { locationStore, type LocationAccess, type LocationStore } from './location-store.ts';
+export { setUpForVelero, veleroState } from './velero-repository.ts';
+export {
+  chooseVeleroParent,
+  findVeleroParent,
+  storeVeleroPolicy,
+  VELERO_DESCRIPTION,
+  VELERO_PIN,
+  veleroTags,
+} from './velero-snapshot.ts';
+export { VELERO_HOST, VELERO_USER } from './velero-identity.ts';
