@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const sources = globSync('{base,repo-format,mover,cli}/**/*.ts', { cwd: root, exclude: ['**/*.test.ts'] }).map(
+const sources = globSync('{base,repo-format,mover,kube,agent,controller,cli}/**/*.ts', { cwd: root, exclude: ['**/*.test.ts'] }).map(
   (file) => ({ file, text: readFileSync(`${root}${file}`, 'utf8') }),
 );
 const firstCells = readFileSync(`${root}docs/errors.md`, 'utf8').matchAll(/^\| ([^|]+) \|/gm);

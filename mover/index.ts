@@ -6,6 +6,7 @@ export {
   type BackupResult,
   backupTree,
   type ConsistencyReport,
+  type ReadTree,
 } from './upload/backup.ts';
 export type { BackupProgress } from './upload/progress.ts';
 export { backupStream, type StreamOptions } from './upload/stream.ts';

@@ -1,6 +1,7 @@
 // The only door into the repository format. What is not exported here is nobody else's business.
 export { systemRandom } from '../base/random.ts';
 export type { BlobId, BlobMetadata, BlobStorage } from './blob/storage.ts';
+export { newStorageStats, type StorageStats } from './blob/wrap/counting.ts';
 export { openFilesystemStorage } from './blob/filesystem.ts';
 export { COMPRESSORS } from './compression/compressor.ts';
 export { zstdBackend } from './compression/compressor.ts';

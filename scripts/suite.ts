@@ -16,7 +16,10 @@ interface Suite {
 const MINUTE = 60_000;
 const SUITES: Readonly<Record<string, Suite>> = {
   unit: {
-    files: ['{base,repo-format,mover,cli}/**/*.test.ts', 'test/{golden,harness,lint-canary,bench}/**/*.test.ts'],
+    files: [
+      '{base,repo-format,mover,kube,agent,controller,restore-helper,cli}/**/*.test.ts',
+      'test/{golden,harness,lint-canary,bench}/**/*.test.ts',
+    ],
     concurrency: 2,
     timeoutMs: 2 * MINUTE,
   },

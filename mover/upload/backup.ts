@@ -23,7 +23,7 @@ import {
   type SourcePolicies,
 } from '../../repo-format/index.ts';
 import { applyRetention } from './apply-retention.ts';
-import { type BackupResult, consistencyOf, errorsOf, statsOf } from './backup-report.ts';
+import { type BackupError, type BackupResult, consistencyOf, errorsOf, statsOf } from './backup-report.ts';
 import type { FinishedDirectory } from './directory-node.ts';
 import { PolicyTable, requireCompressor } from './directory-policy.ts';
 import { LanePool } from './lane-pool.ts';
@@ -43,6 +43,8 @@ export type { BackupError, BackupResult, ConsistencyReport } from './backup-repo
 export interface BackupOptions {
   /** A directory or a regular file. */
   readonly path: string;
+  /** An open directory, the caller's: it is read instead of what lies at `path` by now. */
+  readonly rootFd?: number;
   readonly source: SnapshotSource;
   readonly description?: string;
   /** Keys as stored: the command line's own have the prefix `tag:`. */
@@ -74,8 +76,16 @@ export interface BackupDeps {
   readonly logger: Logger;
   /** Folder of this repository's own for what only makes the next run faster; without it nothing is remembered. */
   readonly stateDirectory?: string | undefined;
+  /** Asked when the tree has been read, before there is a snapshot: whether it was what it should be. A rejection means that there is none. */
+  readonly confirmSource?: (read: ReadTree, signal: AbortSignal) => Promise<void>;
   /** Called about four times a second. */
   readonly progress?: (progress: BackupProgress) => void;
+}
+
+/** What a backup has found in its source when all of it has been read. */
+export interface ReadTree {
+  readonly files: number;
+  readonly errors: readonly BackupError[];
 }
 
 /** Maintenance takes contents that no snapshot refers to after a day at most: checkpoints come well before. */
@@ -184,7 +194,7 @@ class BackupRun {
     this.#adoptedBefore = contents.adoptedPacks;
     this.#statsBefore = { ...contents.writer.stats };
     const sessionId = await contents.startSession(signal);
-    const root = openRoot(this.#options.path);
+    const root = openRoot(this.#options.path, this.#options.rootFd);
     let tree: TreeUpload | undefined;
     let pool: LanePool | undefined;
     const stop = (): void => {
@@ -389,6 +399,7 @@ class BackupRun {
     const { totals } = tree;
     const rootEntry = tree.rootFile ?? (tree.root === undefined ? undefined : this.#rootEntry(tree.root));
     if (rootEntry === undefined) throw new WindlassError('the tree ended without a root', { code: 'INTERNAL' });
+    await this.#deps.confirmSource?.({ files: totals.storedFiles, errors: errorsOf(totals.errors) }, signal);
     const { manifests, contents } = this.#repository;
     const snapshot: NewSnapshot = {
       source: this.#options.source,

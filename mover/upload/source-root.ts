@@ -1,5 +1,5 @@
 // Where a backup begins: the open source, and what stored policies and the caller say of the whole tree.
-import { constants, openSync, realpathSync, statSync } from 'node:fs';
+import { constants, fstatSync, openSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { WindlassError } from '../../base/errors.ts';
 import type { Policy, SourcePolicies } from '../../repo-format/index.ts';
@@ -9,8 +9,12 @@ import type { TreeRoot } from './tree-upload.ts';
 export type OpenRoot = Pick<TreeRoot, 'fd' | 'file' | 'device'>;
 
 /** The root itself may be a symlink, as a person would expect; nothing below it is followed. */
-export function openRoot(path: string): OpenRoot {
+export function openRoot(path: string, rootFd?: number): OpenRoot {
   try {
+    if (rootFd !== undefined) {
+      const fd = openSync(`/proc/self/fd/${rootFd}`, constants.O_RDONLY | constants.O_DIRECTORY);
+      return { fd, file: undefined, device: fstatSync(fd).dev };
+    }
     const real = realpathSync(path);
     const stat = statSync(real);
     if (stat.isDirectory())

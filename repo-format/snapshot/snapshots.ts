@@ -72,6 +72,8 @@ export interface ListSnapshotsOptions {
   readonly source?: SnapshotSource;
   /** Only snapshots that carry all of these tags. */
   readonly tags?: Readonly<Record<string, string>>;
+  /** By the labels alone: others are not even parsed. */
+  readonly isWanted?: (labels: Labels) => boolean;
   /**
    * Told of each snapshot that cannot be read, which is then left out. Without it the first one is thrown: what is
    * planned on an incomplete list loses data.
@@ -87,7 +89,8 @@ export async function listSnapshots(
 ): Promise<SnapshotManifest[]> {
   const labels = options.source === undefined ? { type: SNAPSHOT_TYPE } : sourceLabels(options.source);
   const snapshots: SnapshotManifest[] = [];
-  for (const { id, dataJson } of await manifests.find({ ...options.tags, ...labels }, signal)) {
+  for (const { id, labels: found, dataJson } of await manifests.find({ ...options.tags, ...labels }, signal)) {
+    if (options.isWanted?.(found) === false) continue;
     try {
       snapshots.push(parseSnapshotManifest(id, dataJson));
     } catch (error) {

@@ -4,12 +4,15 @@ export { type BackupStorageLocation, readLocation } from './location-document.ts
 export { openLocationStorage, type LocationStorageDeps } from './location-storage.ts';
 export { locationStore, type LocationAccess, type LocationStore } from './location-store.ts';
 export { setUpForVelero, veleroState } from './velero-repository.ts';
+export { openVeleroRepository, type OpenedRepository, type VeleroRepositoryOptions } from './open-repository.ts';
 export {
-  chooseVeleroParent,
+  CLAIM_TAG,
+  type ClaimOfVolume,
   findVeleroParent,
+  RUN_TAG,
   storeVeleroPolicy,
   VELERO_DESCRIPTION,
   VELERO_PIN,
   veleroTags,
 } from './velero-snapshot.ts';
-export { VELERO_HOST, VELERO_USER } from './velero-identity.ts';
+export { podVolumePath, VELERO_HOST, VELERO_USER } from './velero-identity.ts';

@@ -6,11 +6,12 @@ export const VELERO_USER = 'default';
 export const VELERO_HOST = 'default';
 export const VELERO_UPLOADER = 'kopia';
 export const DATA_MOVER = 'snapshot-data-upload-download';
+export const POD_VOLUME = 'snapshot-pod-volume';
 
 /** How many names follow `REQUESTER/kopia/`. */
 const REQUESTERS: Readonly<Record<string, number>> = {
   [DATA_MOVER]: 2, // namespace, claim
-  'snapshot-pod-volume': 3, // namespace, pod, claim or volume
+  [POD_VOLUME]: 3, // namespace, pod, claim or volume
   'pod-volume-backup-restore': 3, // until Velero 1.16
 };
 
@@ -23,4 +24,9 @@ export function isVeleroPath(path: string): boolean {
 /** What completes a source on a Velero location. */
 export function veleroIdentity(workingDirectory: string): SourceDefaults {
   return { userName: VELERO_USER, host: VELERO_HOST, workingDirectory, isNamedPath: isVeleroPath };
+}
+
+/** Where the snapshots of a pod's volume are: of `volume` the claim's name, or the volume's own where there is no claim. */
+export function podVolumePath(namespace: string, pod: string, volume: string): string {
+  return [POD_VOLUME, VELERO_UPLOADER, namespace, pod, volume].join('/');
 }

@@ -4,7 +4,7 @@ import { loadPolicy, setPolicy } from '../snapshot/effective-policy.ts';
 import { encodePolicy, type Policy } from '../snapshot/policy.ts';
 import type { ManifestId, Repository, SnapshotManifest, SnapshotSource } from '../index.ts';
 import { listSnapshots } from '../index.ts';
-import { DATA_MOVER, isVeleroPath, VELERO_HOST, VELERO_UPLOADER, VELERO_USER } from './velero-identity.ts';
+import { DATA_MOVER, isVeleroPath, POD_VOLUME, VELERO_HOST, VELERO_UPLOADER, VELERO_USER } from './velero-identity.ts';
 
 export const VELERO_DESCRIPTION = 'Kopia Uploader';
 export const VELERO_PIN = 'velero-pin';
@@ -40,14 +40,50 @@ export function chooseVeleroParent(snapshots: readonly SnapshotManifest[], path:
     )?.id;
 }
 
+/** What stays the same of a claim when its pod is made anew under another name. */
+export interface ClaimOfVolume {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** Of ours alone, beside Velero's: no other program looks at them. */
+export const CLAIM_TAG = 'windlass.io/pvc-uid';
+export const RUN_TAG = 'windlass.io/run';
+
+/** Does the path name a volume of the claim, whatever its pod was called? */
+export function isPathOfClaim(path: string, { namespace, name }: ClaimOfVolume): boolean {
+  const [requester, uploader, pathNamespace, , volume, ...more] = path.split('/');
+  if (requester !== POD_VOLUME || uploader !== VELERO_UPLOADER || more.length > 0) return false;
+  return pathNamespace === namespace && volume === name;
+}
+
+/**
+ * The snapshot that the next one of `source` is compared with: the latest of the source, as Velero would take it, or of the same
+ * claim under another pod's name. One that cannot be read only costs speed here.
+ */
 export async function findVeleroParent(
   { manifests }: Repository,
   source: SnapshotSource,
   signal: AbortSignal,
+  claim?: ClaimOfVolume,
 ): Promise<ManifestId | undefined> {
-  // One that cannot be read only costs speed here.
-  const snapshots = await listSnapshots(manifests, { source, onCorrupt: () => undefined }, signal);
-  return chooseVeleroParent(snapshots, source.path);
+  if (claim === undefined) {
+    const snapshots = await listSnapshots(manifests, { source, onCorrupt: () => undefined }, signal);
+    return chooseVeleroParent(snapshots, source.path);
+  }
+  const { host, userName } = source;
+  const candidates = await listSnapshots(
+    manifests,
+    {
+      source: { host, userName, path: '' },
+      isWanted: ({ path = '', [CLAIM_TAG]: uid }) =>
+        path === source.path || uid === claim.uid || isPathOfClaim(path, claim),
+      onCorrupt: () => undefined,
+    },
+    signal,
+  );
+  return chooseVeleroParent(candidates, source.path);
 }
 
 const UNLIMITED = 2 ** 31 - 1;

@@ -38,7 +38,27 @@ const ADAPTERS = [
   ['zstd-napi', 'repo-format/compression/adapter.ts'],
   ['pino', 'cli/logger.ts'],
   ['commander', 'cli/adapter.ts'],
+  ['@kubernetes/client-node', 'kube/client/kubeconfig.ts'],
+  ['pino', 'agent/logger.ts'],
+  ['commander', 'agent/config/flags.ts'],
+  ['chokidar', 'agent/config/folder-watch.ts'],
+  ['prom-client', 'agent/metrics/registry.ts'],
 ] as const;
+
+/** Folders beside the chain, and what they must not import. */
+const BESIDE: Readonly<Record<string, readonly string[]>> = {
+  kube: ['repo-format', 'mover', 'agent', 'controller', 'restore-helper', 'cli', 'test'],
+  agent: ['controller', 'restore-helper', 'cli', 'test'],
+  controller: ['agent', 'mover', 'restore-helper', 'cli', 'test'],
+  'restore-helper': ['base', 'repo-format', 'mover', 'kube', 'agent', 'controller', 'cli', 'test'],
+};
+const INNER = [
+  'repo-format/blob/s3.ts',
+  'repo-format/velero/location-store.ts',
+  'mover/upload/backup.ts',
+  'kube/api/kinds.ts',
+];
+const DOORS = ['repo-format/index.ts', 'repo-format/velero/index.ts', 'kube/index.ts', 'base/errors.ts'];
 
 const importOf = (specifier: string): string => `export * from '${specifier}';\n`;
 
@@ -92,12 +112,34 @@ function upwardBetweenFolders(): Offender[] {
   return offenders;
 }
 
+function besideTheChain(): Offender[] {
+  const offenders: Offender[] = [];
+  for (const [folder, banned] of Object.entries(BESIDE)) {
+    for (const other of banned) {
+      const source = importOf(`../../${other}/target.ts`);
+      offenders.push({ path: `${folder}/deep/uses-${other}.ts`, source, rule: RESTRICTED });
+    }
+  }
+  for (const folder of ['agent', 'controller']) {
+    INNER.forEach((inner, at) => {
+      const source = importOf(`../../${inner}`);
+      offenders.push({ path: `${folder}/deep/uses-inner-${at}.ts`, source, rule: RESTRICTED });
+    });
+    DOORS.forEach((door, at) => {
+      const source = importOf(`../../${door}`);
+      offenders.push({ path: `${folder}/deep/uses-door-${at}.ts`, source, rule: undefined });
+    });
+  }
+  offenders.push({ path: 'kube/deep/uses-base.ts', source: importOf('../../base/errors.ts'), rule: undefined });
+  return offenders;
+}
+
 function libraries(): Offender[] {
   const offenders: Offender[] = [];
   for (const [library, adapter] of ADAPTERS)
     offenders.push({ path: adapter, source: importOf(library), rule: undefined });
   for (const library of new Set(ADAPTERS.map(([name]) => name))) {
-    for (const layer of ['repo-format/object', 'mover/upload', 'cli/commands']) {
+    for (const layer of ['repo-format/object', 'mover/upload', 'cli/commands', 'kube/deep', 'agent/deep']) {
       if (layer.startsWith('cli') && library === 'commander') continue;
       const slug = library.replace(/\W/g, '');
       offenders.push({ path: `${layer}/uses-${slug}.ts`, source: importOf(library), rule: RESTRICTED });
@@ -178,7 +220,7 @@ interface Finding {
 
 async function lint(directory: string): Promise<readonly Finding[]> {
   const oxlint = join(projectRoot, 'node_modules/oxlint/bin/oxlint');
-  const folders = ['base', 'repo-format', 'mover', 'cli'];
+  const folders = ['base', 'repo-format', 'mover', 'kube', 'agent', 'controller', 'restore-helper', 'cli'];
   const text = await new Promise<string>((resolve, reject) => {
     const child = execFile(
       process.execPath,
@@ -203,7 +245,13 @@ test('every ban of the lint configuration fires on its offender and on nothing e
   for (const file of ['.oxlintrc.json', 'tsconfig.json', 'package.json'])
     await cp(join(projectRoot, file), join(directory, file));
   await symlink(join(projectRoot, 'node_modules'), join(directory, 'node_modules'));
-  const offenders = [...upwardInsideRepoFormat(), ...upwardBetweenFolders(), ...libraries(), ...HABITS];
+  const offenders = [
+    ...upwardInsideRepoFormat(),
+    ...upwardBetweenFolders(),
+    ...besideTheChain(),
+    ...libraries(),
+    ...HABITS,
+  ];
   for (const { path, source } of offenders) {
     await mkdir(dirname(join(directory, path)), { recursive: true });
     await writeFile(join(directory, path), source);

@@ -1,0 +1,69 @@
+// Composition root of the data mover: one backup or restore of one volume in a process of its own, so that its memory and its
+// crashes are its own. It ends when the agent closes its standard input, whatever the reason.
+import { createInterface } from 'node:readline';
+import { systemClock } from '../base/clock.ts';
+import { serializeError, WindlassError } from '../base/errors.ts';
+import { systemRandom } from '../base/random.ts';
+import type { Job, Message } from './datapath/job.ts';
+import { createLogger } from './logger.ts';
+import { runBackupJob } from './mover-process/backup-job.ts';
+import type { MoverContext } from './mover-process/context.ts';
+import { runMarkJob } from './mover-process/mark-job.ts';
+import { runRestoreJob } from './mover-process/restore-job.ts';
+
+async function main(): Promise<void> {
+  const stopped = new AbortController();
+  const stop = (reason: string): void => stopped.abort(new DOMException(reason, 'AbortError'));
+  process.on('SIGTERM', () => stop('the agent stopped the data mover'));
+  process.on('SIGINT', () => stop('the agent stopped the data mover'));
+  const lines = createInterface({ input: process.stdin });
+  lines.on('close', () => stop('the agent is gone'));
+  const job = await firstLine(lines);
+  const logger = createLogger('info', { component: 'data-mover', ...job.subject });
+  const context: MoverContext = {
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    // oxlint-disable-next-line node/no-process-env -- a composition root
+    environment: process.env,
+    signal: stopped.signal,
+    send,
+  };
+  try {
+    send(await run(job, context));
+  } catch (error) {
+    send({ type: 'failed', error: serializeError(error), maxRssBytes: maxRssBytes() });
+    process.exitCode = 1;
+  }
+  lines.close();
+  process.stdin.destroy();
+}
+
+async function run(job: Job, context: MoverContext): Promise<Message> {
+  switch (job.kind) {
+    case 'backup':
+      return { type: 'backed-up', outcome: await runBackupJob(job, context), maxRssBytes: maxRssBytes() };
+    case 'restore':
+      return { type: 'restored', outcome: await runRestoreJob(job, context), maxRssBytes: maxRssBytes() };
+    case 'mark':
+      return { type: 'marked', closedRootMode: runMarkJob(job) };
+  }
+}
+
+async function firstLine(lines: ReturnType<typeof createInterface>): Promise<Job> {
+  const line = await new Promise<string>((resolve, reject) => {
+    lines.once('line', resolve);
+    lines.once('close', () => reject(new WindlassError('no job came', { code: 'INTERNAL' })));
+  });
+  return JSON.parse(line) as Job; // from the agent, the same build of it
+}
+
+function send(message: Message): void {
+  process.stdout.write(`${JSON.stringify(message)}\n`);
+}
+
+function maxRssBytes(): number {
+  return process.resourceUsage().maxRSS * 1024;
+}
+
+await main();

@@ -1,0 +1,116 @@
+// What the agent asks of a data mover, and what that answers: plain JSON, one line a message (docs/design/0008). The job comes on
+// standard input, for it holds the repository's password; messages go to standard output, logs to standard error.
+import type { SerializedError } from '../../base/errors.ts';
+import type { BackupStorageLocation } from '../../repo-format/velero/index.ts';
+
+/** A volume as this process sees it, by names that are walked one by one and never through a link. */
+export interface VolumePlace {
+  /** Where the kubelet's pods are mounted. */
+  readonly root: string;
+  /** Below it: the pod's UID, `volumes`, the plugin, the volume, perhaps `mount`. */
+  readonly names: readonly string[];
+  /** False for kinds that are plain folders of the node. */
+  readonly isMount: boolean;
+}
+
+export interface RepositoryAccess {
+  readonly location: BackupStorageLocation;
+  readonly volumeNamespace: string;
+  readonly credentialsFile?: string | undefined;
+  readonly caCertPem?: string | undefined;
+  readonly password: string;
+  /** The one before, while the password is being changed. */
+  readonly previousPassword?: string | undefined;
+  readonly cacheRoot: string;
+  readonly cacheBytes?: number | undefined;
+}
+
+interface CommonJob {
+  /** Names of the custom resource, for logs. */
+  readonly subject: Readonly<Record<string, string>>;
+  readonly volume: VolumePlace;
+  readonly memoryLimitBytes?: number | undefined;
+}
+
+export interface BackupJob extends CommonJob {
+  readonly kind: 'backup';
+  readonly repository: RepositoryAccess;
+  /** `snapshot-pod-volume/kopia/NAMESPACE/POD/VOLUME`. */
+  readonly sourcePath: string;
+  /** Identifies the run: a snapshot that has it is this run's, finished before. */
+  readonly runId: string;
+  readonly claim?: ClaimIdentity | undefined;
+  /** Files at a time; the node's processors when undefined. */
+  readonly parallel?: number | undefined;
+  readonly onUnreadable: 'report' | 'fail';
+}
+
+/** Of the claim behind the volume, under whatever name its pod goes. */
+export interface ClaimIdentity {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+export interface RestoreJob extends CommonJob {
+  readonly kind: 'restore';
+  readonly repository: RepositoryAccess;
+  readonly snapshotId: string;
+  readonly restoreUid: string;
+  readonly parallel?: number | undefined;
+  readonly isSparse: boolean;
+  readonly onNotEmpty: 'overwrite' | 'keep' | 'fail';
+}
+
+/** Tells the init container how its restore ended, or that it is over. */
+export interface MarkJob extends CommonJob {
+  readonly kind: 'mark';
+  readonly restoreUid: string;
+  readonly mark: Mark;
+}
+
+export type Mark =
+  | { readonly outcome: 'done' }
+  | { readonly outcome: 'failed'; readonly code: string; readonly message: string; readonly name: string }
+  /** The helper has ended: the volume gets back what was changed for it. */
+  | { readonly outcome: 'over'; readonly rootMode: number | undefined };
+
+export type Job = BackupJob | RestoreJob | MarkJob;
+
+export interface UnreadablePath {
+  readonly path: string;
+  readonly code: string;
+}
+
+export interface BackupOutcome {
+  readonly snapshotId: string;
+  readonly totalBytes: number;
+  /** Of files that were read because they were new or had changed. */
+  readonly incrementalBytes: number;
+  readonly uploadedBytes: number;
+  readonly files: number;
+  readonly unreadable: { readonly count: number; readonly first: readonly UnreadablePath[] };
+  readonly changedWhileRead: number;
+  readonly parentId?: string | undefined;
+  readonly resumedPacks: number;
+  /** The snapshot had been stored by an earlier attempt. */
+  readonly wasFinished: boolean;
+}
+
+export interface RestoreOutcome {
+  readonly totalBytes: number;
+  readonly files: number;
+  readonly unchanged: number;
+  readonly kept: number;
+  readonly refusedAttributes: readonly { readonly attribute: string; readonly errno: string; readonly count: number }[];
+  /** The root's real permission bits where it had to be opened for the init container. */
+  readonly closedRootMode?: number | undefined;
+}
+
+export type Message =
+  | { readonly type: 'started' }
+  | { readonly type: 'progress'; readonly bytesDone: number; readonly totalBytes: number; readonly files: number }
+  | { readonly type: 'backed-up'; readonly outcome: BackupOutcome; readonly maxRssBytes: number }
+  | { readonly type: 'restored'; readonly outcome: RestoreOutcome; readonly maxRssBytes: number }
+  | { readonly type: 'marked'; readonly closedRootMode: number | undefined }
+  | { readonly type: 'failed'; readonly error: SerializedError; readonly maxRssBytes: number };

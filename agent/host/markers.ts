@@ -1,0 +1,124 @@
+// What the init container of a restored pod waits for: files in `.velero` at the volume's root (docs/design/0009). They are made and
+// removed by descriptor: what was restored may have links of its own in that place.
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  rmdirSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { hasCode, WindlassError } from '../../base/errors.ts';
+import type { VolumeRoot } from './volume-root.ts';
+
+const FOLDER = '.velero';
+const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const FILE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+const MAX_REASON_LENGTH = 1024;
+/** Of the root, so that a process of another user finds what is below it by name. */
+const SEARCH_BITS = 0o111;
+
+export interface FailureReason {
+  readonly message: string;
+  readonly code: string;
+  readonly podVolumeRestore: string;
+}
+
+/** The empty file that says that the volume is restored. Durable when it returns. */
+export function writeDoneMarker(volume: VolumeRoot, restoreUid: string): void {
+  writeMarker(volume, restoreUid, '');
+}
+
+/** What our helper ends with; others do not look at it and wait on. */
+export function writeFailureMarker(volume: VolumeRoot, restoreUid: string, reason: FailureReason): void {
+  const message = reason.message.slice(0, MAX_REASON_LENGTH);
+  writeMarker(volume, `${restoreUid}.failed`, `${JSON.stringify({ ...reason, message })}\n`);
+}
+
+/** Removes the restore's own files, and the folder when nothing else is in it. */
+export function removeMarkers(volume: VolumeRoot, restoreUid: string): void {
+  const folder = withFolder(volume, false, (fd) => {
+    for (const name of [restoreUid, `${restoreUid}.failed`]) ignoring('ENOENT', () => unlinkSync(at(fd, name)));
+  });
+  if (folder) ignoring(['ENOTEMPTY', 'EEXIST', 'ENOENT'], () => rmdirSync(at(volume.fd, FOLDER)));
+}
+
+/** Opens a root that other users may not search, as long as one of them waits for a marker. The bits that it had, if it was closed. */
+export function openClosedRoot(volume: VolumeRoot): number | undefined {
+  const mode = fstatSync(volume.fd).mode & 0o7777;
+  if ((mode & SEARCH_BITS) === SEARCH_BITS) return undefined;
+  fchmodSync(volume.fd, mode | SEARCH_BITS);
+  return mode;
+}
+
+/** Puts back what {@link openClosedRoot} found, unless somebody has changed it meanwhile. */
+export function closeRoot(volume: VolumeRoot, mode: number): void {
+  const now = fstatSync(volume.fd).mode & 0o7777;
+  if (now === (mode | SEARCH_BITS)) fchmodSync(volume.fd, mode);
+}
+
+function writeMarker(volume: VolumeRoot, name: string, content: string): void {
+  withFolder(volume, true, (fd) => {
+    // Of an earlier attempt, or a link in its place.
+    ignoring('ENOENT', () => unlinkSync(at(fd, name)));
+    const file = openSync(at(fd, name), FILE_FLAGS, 0o644);
+    try {
+      fchmodSync(file, 0o644);
+      writeSync(file, content);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    fsyncSync(fd);
+  });
+  fsyncSync(volume.fd);
+}
+
+/** False when there is no folder and none is made. */
+function withFolder(volume: VolumeRoot, create: boolean, use: (fd: number) => void): boolean {
+  const path = at(volume.fd, FOLDER);
+  if (create) makeFolder(path);
+  let fd: number;
+  try {
+    fd = openSync(path, FOLDER_FLAGS);
+  } catch (cause) {
+    if (!create && (hasCode(cause, 'ENOENT') || hasCode(cause, 'ELOOP') || hasCode(cause, 'ENOTDIR'))) return false;
+    throw new WindlassError(`${FOLDER} in the volume cannot be opened`, { code: 'VOLUME_MARKER', cause });
+  }
+  try {
+    if (create) fchmodSync(fd, fstatSync(fd).mode | 0o755);
+    use(fd);
+  } finally {
+    closeSync(fd);
+  }
+  return true;
+}
+
+/** The name is Velero's: what is no folder there gives way, as it does to Velero. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o755 });
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error;
+    if (lstatSync(path).isDirectory()) return;
+    unlinkSync(path);
+    mkdirSync(path, { mode: 0o755 });
+  }
+}
+
+function at(fd: number, name: string): string {
+  return `/proc/self/fd/${fd}/${name}`;
+}
+
+function ignoring(codes: string | readonly string[], work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (![codes].flat().some((code) => hasCode(error, code))) throw error;
+  }
+}

@@ -1,0 +1,165 @@
+// Backs up one volume as Velero would name the snapshot, and says only then that it is done when the volume was what it should be
+// and the store has what was written.
+import { availableParallelism } from 'node:os';
+import { WindlassError } from '../../base/errors.ts';
+import { type BackupProgress, type BackupResult, backupTree, type ReadTree } from '../../mover/index.ts';
+import { listSnapshots, type ManifestId, type Repository, type SnapshotManifest } from '../../repo-format/index.ts';
+import {
+  CLAIM_TAG,
+  findVeleroParent,
+  RUN_TAG,
+  storeVeleroPolicy,
+  VELERO_DESCRIPTION,
+  VELERO_HOST,
+  VELERO_PIN,
+  VELERO_USER,
+  veleroTags,
+} from '../../repo-format/velero/index.ts';
+import type { BackupJob, BackupOutcome } from '../datapath/job.ts';
+import { openVolume, type VolumeRoot } from '../host/volume-root.ts';
+import type { MoverContext } from './context.ts';
+import { openRepository } from './open-repository.ts';
+import { requireReadable } from './unreadable.ts';
+
+const LISTED = 20;
+/** Well below the time after which maintenance takes what no snapshot names. */
+const CHECKPOINT_MS = 5 * 60_000;
+
+export async function runBackupJob(job: BackupJob, context: MoverContext): Promise<BackupOutcome> {
+  // First the volume: a repository that cannot be reached must not keep the pod's volume from being seen as gone.
+  const volume = openVolume(job.volume);
+  try {
+    const { memoryLimitBytes } = job;
+    const opened = await openRepository(job.repository, { readOnly: false, memoryLimitBytes }, context);
+    await using repository = opened.repository;
+    const finished = await finishedSnapshot(repository, job, context.signal);
+    if (finished !== undefined) return outcomeOfFinished(finished);
+    return await backUp(job, { volume, repository, localFolder: opened.localFolder }, context);
+  } finally {
+    volume.close();
+  }
+}
+
+interface Opened {
+  readonly volume: VolumeRoot;
+  readonly repository: Repository;
+  readonly localFolder: string | undefined;
+}
+
+async function backUp(
+  job: BackupJob,
+  { volume, repository, localFolder }: Opened,
+  context: MoverContext,
+): Promise<BackupOutcome> {
+  const { clock, random, logger, signal } = context;
+  const { claim, memoryLimitBytes } = job;
+  const source = { host: VELERO_HOST, userName: VELERO_USER, path: job.sourcePath };
+  const parallel = job.parallel ?? availableParallelism();
+  await storeVeleroPolicy(repository, source, parallel, signal);
+  const parentId = await findVeleroParent(repository, source, signal, claim);
+  context.send({ type: 'started' });
+  let cachedBytes = 0;
+  const result = await backupTree(
+    repository,
+    {
+      path: `/${job.runId}`,
+      rootFd: volume.fd,
+      source,
+      parent: parentId ?? 'none',
+      parallel,
+      description: VELERO_DESCRIPTION,
+      pins: [VELERO_PIN],
+      tags: {
+        ...veleroTags(job.sourcePath),
+        [RUN_TAG]: job.runId,
+        ...(claim === undefined ? {} : { [CLAIM_TAG]: claim.uid }),
+      },
+      checkpointIntervalMs: CHECKPOINT_MS,
+      ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
+    },
+    {
+      clock,
+      random,
+      logger,
+      stateDirectory: localFolder,
+      confirmSource: async (read) => confirm(job, volume, read),
+      progress: (progress) => {
+        ({ cachedBytes } = progress);
+        report(progress, context);
+      },
+    },
+    signal,
+  );
+  await requireStored(repository, result.manifest.id, signal);
+  return outcomeOf(result, { parentId, cachedBytes });
+}
+
+function confirm({ volume: place, onUnreadable }: BackupJob, volume: VolumeRoot, read: ReadTree): void {
+  volume.requireSame();
+  requireReadable(place, read, onUnreadable);
+}
+
+/**
+ * The store's own word that the snapshot is there: what this process believes to have written proves nothing of a store that
+ * confirms what it then loses.
+ */
+async function requireStored(repository: Repository, id: ManifestId, signal: AbortSignal): Promise<void> {
+  const { packs } = await repository.contents.hideLostContents(signal);
+  if (packs === 0) return;
+  throw new WindlassError(`the store has lost ${packs} packs of the repository that it had confirmed`, {
+    code: 'REPOSITORY_LOST_WRITES',
+    retry: 'transient',
+    context: { packs, snapshotId: id },
+  });
+}
+
+function report({ hashedBytes, cachedBytes, estimatedBytes = 0, files }: BackupProgress, context: MoverContext): void {
+  const bytesDone = hashedBytes + cachedBytes;
+  context.send({ type: 'progress', bytesDone, totalBytes: Math.max(bytesDone, estimatedBytes), files });
+}
+
+async function finishedSnapshot(
+  { manifests }: Repository,
+  { runId, sourcePath }: BackupJob,
+  signal: AbortSignal,
+): Promise<SnapshotManifest | undefined> {
+  const options = { tags: { ...veleroTags(sourcePath), [RUN_TAG]: runId }, onCorrupt: () => undefined };
+  const found = await listSnapshots(manifests, options, signal);
+  return found.find(({ incomplete, source }) => incomplete === undefined && source.path === sourcePath);
+}
+
+function outcomeOfFinished(manifest: SnapshotManifest): BackupOutcome {
+  const { summary } = manifest.rootEntry ?? {};
+  const count = manifest.stats.errorCount;
+  return {
+    snapshotId: manifest.id,
+    totalBytes: summary?.size ?? 0,
+    incrementalBytes: 0,
+    uploadedBytes: 0,
+    files: summary?.files ?? 0,
+    unreadable: { count, first: [] },
+    changedWhileRead: 0,
+    resumedPacks: 0,
+    wasFinished: true,
+  };
+}
+
+function outcomeOf(
+  { manifest, errors, consistency, bytesUploaded, resumedPacks }: BackupResult,
+  { parentId, cachedBytes }: { readonly parentId: ManifestId | undefined; readonly cachedBytes: number },
+): BackupOutcome {
+  const { summary } = manifest.rootEntry ?? {};
+  const totalBytes = summary?.size ?? 0;
+  return {
+    snapshotId: manifest.id,
+    totalBytes,
+    incrementalBytes: Math.max(0, totalBytes - cachedBytes),
+    uploadedBytes: bytesUploaded,
+    files: summary?.files ?? 0,
+    unreadable: { count: errors.length, first: errors.slice(0, LISTED).map(({ path, code }) => ({ path, code })) },
+    changedWhileRead: consistency.changed + consistency.vanished,
+    parentId,
+    resumedPacks,
+    wasFinished: false,
+  };
+}

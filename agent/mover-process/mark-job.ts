@@ -1,0 +1,28 @@
+// Tells the init container how its restore ended, or takes back what was there for it.
+import type { MarkJob } from '../datapath/job.ts';
+import { closeRoot, openClosedRoot, removeMarkers, writeDoneMarker, writeFailureMarker } from '../host/markers.ts';
+import { openVolume } from '../host/volume-root.ts';
+
+/** What the root's permission bits were before it was opened, if it was closed. */
+export function runMarkJob({ volume: place, restoreUid, mark }: MarkJob): number | undefined {
+  const volume = openVolume(place);
+  try {
+    switch (mark.outcome) {
+      case 'over':
+        removeMarkers(volume, restoreUid);
+        if (mark.rootMode !== undefined) closeRoot(volume, mark.rootMode);
+        return undefined;
+      case 'done':
+        writeDoneMarker(volume, restoreUid);
+        break;
+      case 'failed': {
+        const { code, message, name } = mark;
+        writeFailureMarker(volume, restoreUid, { code, message, podVolumeRestore: name });
+        break;
+      }
+    }
+    return openClosedRoot(volume);
+  } finally {
+    volume.close();
+  }
+}

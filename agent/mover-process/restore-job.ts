@@ -1,0 +1,86 @@
+// Restores one volume and says only then that it is done when everything wanted is on the disk. Who waits for it is told by the
+// marker, the last thing that is written.
+import { readdirSync } from 'node:fs';
+import { WindlassError } from '../../base/errors.ts';
+import { type RestoreProgress, type RestoreReceipt, restoreSnapshot } from '../../mover/index.ts';
+import { loadSnapshot, type ManifestId } from '../../repo-format/index.ts';
+import type { RestoreJob, RestoreOutcome } from '../datapath/job.ts';
+import { openClosedRoot, writeDoneMarker } from '../host/markers.ts';
+import { openVolume, pathOf, type VolumeRoot } from '../host/volume-root.ts';
+import type { MoverContext } from './context.ts';
+import { openRepository } from './open-repository.ts';
+
+/** What a new volume has in it. */
+const OF_THE_VOLUME = new Set(['lost+found', '.velero']);
+
+export async function runRestoreJob(job: RestoreJob, context: MoverContext): Promise<RestoreOutcome> {
+  const volume = openVolume(job.volume);
+  try {
+    requireRoom(job, volume);
+    const { memoryLimitBytes } = job;
+    const { repository: opened } = await openRepository(job.repository, { readOnly: true, memoryLimitBytes }, context);
+    await using repository = opened;
+    const { clock, logger, signal } = context;
+    const manifest = await loadSnapshot(repository.manifests, job.snapshotId as ManifestId, signal);
+    context.send({ type: 'started' });
+    const receipt = await restoreSnapshot(
+      repository,
+      {
+        manifest,
+        // By descriptor: a volume that is mounted over it meanwhile is another one.
+        target: `/proc/self/fd/${volume.fd}`,
+        overwrite: job.onNotEmpty === 'keep' ? 'never' : 'if-different',
+        sparse: job.isSparse ? 'always' : 'as-stored',
+        ...(job.parallel === undefined ? {} : { parallel: job.parallel }),
+        ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
+      },
+      { clock, logger, progress: (progress) => report(progress, context) },
+      signal,
+    );
+    requireWhole(receipt);
+    volume.requireSame();
+    logger.info('restored', { receipt: { ...receipt, target: pathOf(job.volume) } });
+    const closedRootMode = openClosedRoot(volume);
+    writeDoneMarker(volume, job.restoreUid);
+    return outcomeOf(receipt, closedRootMode);
+  } finally {
+    volume.close();
+  }
+}
+
+function requireRoom({ onNotEmpty, volume: place }: RestoreJob, volume: VolumeRoot): void {
+  if (onNotEmpty !== 'fail') return;
+  const found = readdirSync(`/proc/self/fd/${volume.fd}`).find((name) => !OF_THE_VOLUME.has(name));
+  if (found === undefined) return;
+  throw new WindlassError(`the volume at ${pathOf(place)} is not empty: it has ${found}`, {
+    code: 'VOLUME_NOT_EMPTY',
+    context: { path: pathOf(place), name: found },
+  });
+}
+
+/** Attributes that the file system does not take are no reason to keep a pod from starting, missing files are. */
+function requireWhole({ failed }: RestoreReceipt): void {
+  const [first] = failed.entries;
+  if (failed.count === 0) return;
+  const example = first === undefined ? '' : `, for example ${first.path}: ${first.message} [${first.code}]`;
+  throw new WindlassError(`${failed.count} entries could not be restored${example}`, {
+    code: 'RESTORE_INCOMPLETE',
+    context: { failed: failed.count, path: first?.path, reason: first?.code },
+  });
+}
+
+function report({ bytes, expectedBytes, entries }: RestoreProgress, context: MoverContext): void {
+  context.send({ type: 'progress', bytesDone: bytes, totalBytes: expectedBytes, files: entries });
+}
+
+function outcomeOf(receipt: RestoreReceipt, closedRootMode: number | undefined): RestoreOutcome {
+  const { expected, restored, unchanged, kept, attributes } = receipt;
+  return {
+    totalBytes: expected.bytes,
+    files: restored.files,
+    unchanged: unchanged.files,
+    kept: kept.count,
+    refusedAttributes: attributes.map(({ attribute, errno, count }) => ({ attribute, errno, count })),
+    closedRootMode,
+  };
+}

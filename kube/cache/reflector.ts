@@ -1,0 +1,170 @@
+// Keeps what a cluster has of one kind: lists it in pages, watches it from there, and begins again for ever, whatever fails.
+// Listeners hear that something has changed; decisions are made from the store, not from what was heard.
+import type { Clock } from '../../base/clock.ts';
+import { errorCode, hasCode } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { RandomSource } from '../../base/random.ts';
+import { type Kind, type KubeObject, objectKey } from '../api/object.ts';
+import type { KubeClient, Selection } from '../client/kube-client.ts';
+import { KubeError } from '../client/kube-error.ts';
+import { Backoff } from '../runtime/backoff.ts';
+import { ObjectStore, type Store } from './store.ts';
+
+export interface ReflectorOptions<T extends KubeObject> extends Selection {
+  readonly client: KubeClient;
+  readonly kind: Kind<T>;
+  /** What is kept of an object: less of those that matter less. */
+  readonly transform?: (object: T) => T;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly logger: Logger;
+}
+
+export type ChangeListener<T> = (key: string, now: T | undefined, before: T | undefined) => void;
+
+const PAGE_OBJECTS = 500;
+/** As client-go: watches of many clients do not all end at once. */
+const WATCH_SECONDS = 300;
+const BACKOFF = { firstMs: 800, maxMs: 30_000 };
+
+export class Reflector<T extends KubeObject> {
+  readonly #options: ReflectorOptions<T>;
+  readonly #store = new ObjectStore<T>();
+  readonly #listeners: ChangeListener<T>[] = [];
+  readonly #backoff: Backoff;
+  readonly #synced = Promise.withResolvers<void>();
+  /** Where to watch from; undefined: list first. */
+  #resourceVersion: string | undefined;
+  #isHealthy = false;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.#backoff = new Backoff(BACKOFF, options.random);
+  }
+
+  get store(): Store<T> {
+    return this.#store;
+  }
+
+  /** Did the last list or watch get through? */
+  get isHealthy(): boolean {
+    return this.#isHealthy;
+  }
+
+  /** Called for every change, in order. A listener must not throw and not take long: it enqueues a name. */
+  onChange(listener: ChangeListener<T>): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Resolves when the first list is in the store. */
+  async whenSynced(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { promise, reject } = Promise.withResolvers<never>();
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await Promise.race([this.#synced.promise, promise]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Until the signal aborts; never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        this.#resourceVersion ??= await this.#list(signal);
+        await this.#watch(this.#resourceVersion, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        await this.#recover(error, signal);
+      }
+    }
+  }
+
+  async #recover(error: unknown, signal: AbortSignal): Promise<void> {
+    const { kind, logger, clock } = this.#options;
+    if (hasCode(error, 'KUBE_GONE')) {
+      // What was missed cannot be told any more: from the beginning.
+      this.#resourceVersion = undefined;
+      return;
+    }
+    this.#isHealthy = false;
+    const asked = error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0;
+    const delayMs = Math.max(asked, this.#backoff.nextMs());
+    logger.warn('the API server does not answer as it should; trying again', {
+      kind: kind.kind,
+      code: errorCode(error) ?? 'UNKNOWN',
+      error: error instanceof Error ? error.message : String(error),
+      delayMs: Math.round(delayMs),
+    });
+    await clock.sleep(delayMs, signal).catch(() => undefined);
+  }
+
+  /** Replaces the store by what there is now, telling of every difference. */
+  async #list(signal: AbortSignal): Promise<string> {
+    const { client, kind, transform } = this.#options;
+    const seen = new Set<string>();
+    let continueToken: string | undefined;
+    for (;;) {
+      const page = await client.list(kind, { ...this.#selection(), limit: PAGE_OBJECTS, continueToken }, signal);
+      for (const object of page.items) {
+        seen.add(objectKey(object.metadata));
+        this.#set(transform === undefined ? object : transform(object));
+      }
+      continueToken = page.continueToken;
+      if (continueToken === undefined) {
+        for (const key of this.#store.keys()) if (!seen.has(key)) this.#delete(key);
+        this.#synced.resolve();
+        this.#markHealthy();
+        return page.resourceVersion;
+      }
+    }
+  }
+
+  async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
+    const { client, kind, transform, random } = this.#options;
+    const jitter = (random.bytes(1)[0] ?? 0) / 255;
+    const timeoutSeconds = Math.round(WATCH_SECONDS * (1 + jitter));
+    const events = client.watch(kind, { ...this.#selection(), resourceVersion, timeoutSeconds }, signal);
+    for await (const event of events) {
+      this.#markHealthy();
+      if (event.type === 'BOOKMARK') {
+        this.#resourceVersion = event.resourceVersion;
+        continue;
+      }
+      const { object } = event;
+      if (event.type === 'DELETED') this.#delete(objectKey(object.metadata));
+      else this.#set(transform === undefined ? object : transform(object));
+      this.#resourceVersion = object.metadata.resourceVersion;
+    }
+  }
+
+  #markHealthy(): void {
+    this.#isHealthy = true;
+    this.#backoff.reset();
+  }
+
+  #selection(): Selection {
+    const { namespace, labelSelector, fieldSelector } = this.#options;
+    return { namespace, labelSelector, fieldSelector };
+  }
+
+  #set(object: T): void {
+    const before = this.#store.set(object);
+    if (before?.metadata.resourceVersion === object.metadata.resourceVersion) return;
+    // Deleted and made anew while nobody looked: two changes to whoever compares.
+    const isSame = before === undefined || before.metadata.uid === object.metadata.uid;
+    if (!isSame) this.#tell(objectKey(object.metadata), undefined, before);
+    this.#tell(objectKey(object.metadata), object, isSame ? before : undefined);
+  }
+
+  #delete(key: string): void {
+    const before = this.#store.delete(key);
+    if (before !== undefined) this.#tell(key, undefined, before);
+  }
+
+  #tell(key: string, now: T | undefined, before: T | undefined): void {
+    for (const listener of this.#listeners) listener(key, now, before);
+  }
+}

@@ -1,0 +1,104 @@
+// Requests to one API server through one pool of connections that are kept open.
+import http from 'node:http';
+import https from 'node:https';
+import type { Readable } from 'node:stream';
+import type { Clock } from '../../base/clock.ts';
+import { isAbortError } from '../../base/errors.ts';
+import type { Authentication, TlsOptions } from './authentication.ts';
+import { unreachable } from './kube-error.ts';
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** With the query. */
+  readonly path: string;
+  readonly body?: string | undefined;
+  readonly contentType?: string | undefined;
+  /** Without a byte of an answer. */
+  readonly idleMs: number;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: Readable;
+}
+
+const MAX_SOCKETS = 64;
+const TLS_FRESH_MS = 60_000;
+const KEEP_ALIVE_MS = 15_000;
+
+export class HttpTransport {
+  readonly #authentication: Authentication;
+  readonly #userAgent: string;
+  readonly #clock: Clock;
+  readonly #isPlain: boolean;
+  #agent: http.Agent | undefined;
+  #tlsText = '';
+  #tlsReadMs = -Infinity;
+  #wasRefused = false;
+
+  constructor(
+    authentication: Authentication,
+    { userAgent, clock }: { readonly userAgent: string; readonly clock: Clock },
+  ) {
+    this.#authentication = authentication;
+    this.#userAgent = userAgent;
+    this.#clock = clock;
+    this.#isPlain = authentication.server.startsWith('http:');
+  }
+
+  /** Resolves with the head of the answer. `KUBE_UNAVAILABLE` when none comes. */
+  async request({ method, path, body, contentType, idleMs }: HttpRequest, signal?: AbortSignal): Promise<HttpAnswer> {
+    const what = `${method} ${path.split('?')[0]}`;
+    const agent = await this.#currentAgent();
+    const headers = {
+      ...(await this.#authentication.headers(this.#wasRefused)),
+      'user-agent': this.#userAgent,
+      accept: 'application/json',
+      ...(body === undefined
+        ? {}
+        : { 'content-type': contentType ?? 'application/json', 'content-length': String(Buffer.byteLength(body)) }),
+    };
+    signal?.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const options = { method, headers, agent, ...(signal === undefined ? {} : { signal }) };
+      const url = this.#authentication.server + path;
+      const request = this.#isPlain ? http.request(url, options) : https.request(url, options);
+      // A connection that died without a word is found by it; the server sends at least a bookmark a minute to a watch.
+      request.setTimeout(idleMs, () => request.destroy(new Error(`no answer in ${Math.round(idleMs / 1000)} s`)));
+      request.on('response', (response) => {
+        this.#wasRefused = response.statusCode === 401;
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: response });
+      });
+      request.on('error', (cause) => {
+        reject(signal?.aborted === true || isAbortError(cause) ? (signal?.reason as Error) : unreachable(what, cause));
+      });
+      request.end(body);
+    });
+  }
+
+  close(): void {
+    this.#agent?.destroy();
+    this.#agent = undefined;
+  }
+
+  /** A new pool when what connections are made with has changed; what runs on the old one goes on. */
+  async #currentAgent(): Promise<http.Agent> {
+    const pool = { keepAlive: true, maxSockets: MAX_SOCKETS, keepAliveMsecs: KEEP_ALIVE_MS };
+    if (this.#isPlain) return (this.#agent ??= new http.Agent(pool));
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#agent !== undefined && !this.#wasRefused && nowMs - this.#tlsReadMs < TLS_FRESH_MS) return this.#agent;
+    const tls = definedOnly(await this.#authentication.tls());
+    this.#tlsReadMs = nowMs;
+    const text = JSON.stringify(tls, (_key, value: unknown) =>
+      Buffer.isBuffer(value) ? value.toString('base64') : value,
+    );
+    if (this.#agent === undefined || text !== this.#tlsText) this.#agent = new https.Agent({ ...pool, ...tls });
+    this.#tlsText = text;
+    return this.#agent;
+  }
+}
+
+function definedOnly(options: TlsOptions): TlsOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as TlsOptions;
+}

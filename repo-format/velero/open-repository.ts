@@ -1,0 +1,61 @@
+// Opens the repository that Velero keeps for one namespace in a BackupStorageLocation, or makes it as Velero would.
+import { join } from 'node:path';
+import { toHex } from '../../base/hex.ts';
+import type { Rollback } from '../epoch/last-seen.ts';
+import { readFormatBlobs } from '../format/open-format.ts';
+import { Repository, type RepositoryDeps } from '../repository.ts';
+import { openLocationStorage, type LocationStorageDeps } from './location-storage.ts';
+import type { LocationStore } from './location-store.ts';
+import { VELERO_HOST, VELERO_USER } from './velero-identity.ts';
+
+export interface VeleroRepositoryOptions {
+  readonly password: string;
+  readonly readOnly: boolean;
+  /** Below it every repository gets a folder of its own, by its unique id: caches, journals, what was last seen. */
+  readonly cacheRoot?: string | undefined;
+  readonly cacheBytes?: number | undefined;
+  readonly memoryLimitBytes?: number | undefined;
+  readonly onRollback?: (what: Rollback) => void;
+}
+
+export interface OpenedRepository {
+  readonly repository: Repository;
+  /** The repository's own folder below the cache root. */
+  readonly localFolder: string | undefined;
+}
+
+/** `REPOSITORY_NOT_FOUND`, `PASSWORD_WRONG` and what the store answers. The repository is the caller's to close. */
+export async function openVeleroRepository(
+  located: LocationStore,
+  options: VeleroRepositoryOptions,
+  deps: RepositoryDeps & LocationStorageDeps,
+  signal: AbortSignal,
+): Promise<OpenedRepository> {
+  const { password, readOnly, cacheRoot, cacheBytes, memoryLimitBytes, onRollback } = options;
+  const storage = await openLocationStorage(located, { readOnly }, deps, signal);
+  try {
+    const storedFormat = await readFormatBlobs(storage, signal);
+    const localFolder = cacheRoot === undefined ? undefined : join(cacheRoot, toHex(storedFormat.formatBlob.uniqueId));
+    const repository = await Repository.open(
+      {
+        storage,
+        password,
+        storedFormat,
+        readOnly,
+        username: VELERO_USER,
+        hostname: VELERO_HOST,
+        memoryLimitBytes,
+        journalFolder: localFolder === undefined ? undefined : join(localFolder, 'sessions'),
+        localFolder,
+        ...(cacheBytes === undefined ? {} : { cacheBytes }),
+        ...(onRollback === undefined ? {} : { onRollback }),
+      },
+      deps,
+      signal,
+    );
+    return { repository, localFolder };
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+}
