@@ -4,13 +4,15 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { preparePeers } from '../test/harness/peers.ts';
+import { preparePeers, type PeerName } from '../test/harness/peers.ts';
 
 interface Suite {
   readonly files: readonly string[];
   /** Test files at a time. Two for the fast ones; the slow ones measure or kill and get the machine for themselves. */
   readonly concurrency: number;
   readonly timeoutMs: number;
+  /** Programs that it cannot do without. */
+  readonly peers?: readonly PeerName[];
 }
 
 const MINUTE = 60_000;
@@ -25,7 +27,18 @@ const SUITES: Readonly<Record<string, Suite>> = {
   },
   kopia: { files: ['test/kopia/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
   // Servers share the machine with what is tested against them: two files at a time would only wait for each other.
-  stores: { files: ['test/stores/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
+  stores: {
+    files: ['test/stores/**/*.test.ts'],
+    concurrency: 1,
+    timeoutMs: 20 * MINUTE,
+    peers: ['azurite', 'fake-gcs-server', 'versitygw'],
+  },
+  kube: {
+    files: ['test/kube/**/*.test.ts'],
+    concurrency: 1,
+    timeoutMs: 10 * MINUTE,
+    peers: ['etcd', 'kubernetes', 'velero'],
+  },
   compat: { files: ['test/compat/**/*.test.ts'], concurrency: 1, timeoutMs: 10 * MINUTE },
   kit: { files: ['test/kit/**/*.test.ts'], concurrency: 1, timeoutMs: 10 * MINUTE },
   crash: { files: ['test/crash/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
@@ -64,12 +77,12 @@ function run(name: string, chosen: readonly string[]): number {
     }
     console.log(`suite kopia: against kopia ${version}`);
   }
-  if (name === 'stores') {
-    const missing = preparePeers();
+  if (suite.peers !== undefined) {
+    const missing = preparePeers(suite.peers);
     if (missing !== undefined) {
       // Nobody may take a run without its servers for one that passed where they are expected.
       const isExpected = isCi();
-      console.log(`suite stores: ${isExpected ? 'FAILED' : 'skipped'}, ${missing}`);
+      console.log(`suite ${name}: ${isExpected ? 'FAILED' : 'skipped'}, ${missing}`);
       return isExpected ? 1 : 0;
     }
   }

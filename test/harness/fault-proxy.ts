@@ -1,5 +1,5 @@
-// A proxy on loopback between us and a store: adds latency, bounds the rate, counts what passes, and fails as planned. It
-// speaks HTTP/1.1 without TLS and forwards heads as they are, signatures and `Host` included.
+// A proxy on loopback between us and a server: adds latency, bounds the rate, counts what passes, and fails as planned. It
+// speaks HTTP/1.1, with TLS where it is given a certificate, and forwards heads as they are, signatures and `Host` included.
 import { once } from 'node:events';
 import {
   Agent,
@@ -12,19 +12,31 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
+import {
+  Agent as TlsAgent,
+  createServer as createTlsServer,
+  request as httpsRequest,
+  Server as TlsServer,
+} from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Fault, type FaultPlan, FaultPlans, type ProxiedRequest, type Verb, verbOf } from './proxy-faults.ts';
 
 export interface FaultProxyOptions {
-  /** Of the store: `http://127.0.0.1:7070`. */
+  /** Of the server: `http://127.0.0.1:7070`. */
   readonly target: string;
+  /** PEM, for a target that speaks TLS: who signed its certificate. */
+  readonly targetCa?: string;
+  /** PEM: the proxy speaks TLS. A client's certificate is lost on the way; its other credentials pass. */
+  readonly tls?: { readonly cert: string; readonly key: string };
   readonly port?: number;
   /** One turn there and back: once a request, once more for a new connection, once more where the client asks whether to go on. */
   readonly latencyMs?: number;
   /** Bytes a second of all bodies together, each way. */
   readonly bytesPerSecond?: number;
+  /** Sees each request as it arrives. */
+  readonly onRequest?: (request: ProxiedRequest) => void;
 }
 
 export interface ProxyStats {
@@ -46,18 +58,27 @@ export class FaultProxy {
   stats = newStats();
   readonly #target: URL;
   readonly #plans = new FaultPlans();
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: Infinity });
+  readonly #agent: Agent;
+  readonly #onRequest: (request: ProxiedRequest) => void;
   readonly #known = new WeakSet<Socket>();
+  /** What accepts, without TLS. */
   readonly #sockets = new Set<Socket>();
+  readonly #frozen = new WeakSet<Socket>();
+  readonly #answers = new Map<IncomingMessage, ServerResponse>();
   readonly #server: Server;
   readonly #paces: { readonly up: Pace; readonly down: Pace };
 
   private constructor(options: FaultProxyOptions) {
     this.#target = new URL(options.target);
+    const pooled = { keepAlive: true, maxSockets: Infinity };
+    this.#agent = this.#isTlsTarget ? new TlsAgent({ ...pooled, ca: options.targetCa }) : new Agent(pooled);
+    this.#onRequest = options.onRequest ?? (() => undefined);
     this.latencyMs = options.latencyMs ?? 0;
     this.#paces = { up: new Pace(options.bytesPerSecond), down: new Pace(options.bytesPerSecond) };
     // A server's own limits would be faults that nobody planned.
-    this.#server = createServer({ requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 600_000, noDelay: true });
+    const limits = { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 600_000, noDelay: true };
+    const { tls } = options;
+    this.#server = tls === undefined ? createServer(limits) : createTlsServer({ ...limits, ...tls });
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.on('error', () => socket.destroy());
@@ -77,7 +98,20 @@ export class FaultProxy {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`; // it listens on TCP
+    const protocol = this.#server instanceof TlsServer ? 'https' : 'http';
+    return `${protocol}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`; // it listens on TCP
+  }
+
+  /** Half-open from now on: nothing passes any more on the connections that there are, which stay; new ones work. */
+  freezeConnections(): number {
+    for (const socket of this.#sockets) this.#frozen.add(socket);
+    for (const [answer, response] of this.#answers) answer.unpipe(response).pause();
+    return this.#sockets.size;
+  }
+
+  /** Resets every connection. */
+  dropConnections(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
   plan(...plans: readonly FaultPlan[]): void {
@@ -104,10 +138,17 @@ export class FaultProxy {
     await once(this.#server, 'close');
   }
 
+  get #isTlsTarget(): boolean {
+    return this.#target.protocol === 'https:';
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse, asksFirst: boolean): Promise<void> {
-    const { method = 'GET', url = '/', headers, socket } = request;
+    const { method = 'GET', url = '/', headers } = request;
+    const socket = rawSocket(request.socket);
+    if (this.#frozen.has(socket)) return void request.resume();
     const proxied: ProxiedRequest = { method, path: url, verb: verbOf(method, url), headers };
     this.stats.requests[proxied.verb]++;
+    this.#onRequest(proxied);
     const fault = this.#plans.take(proxied);
     if (fault?.kind === 'refuse') return void socket.resetAndDestroy();
     if (fault?.kind === 'silence') return void request.resume();
@@ -121,7 +162,7 @@ export class FaultProxy {
   }
 
   async #forward(request: IncomingMessage, response: ServerResponse, fault: Fault | undefined): Promise<void> {
-    const { socket } = request;
+    const socket = rawSocket(request.socket);
     const upstream = this.#ask(request);
     upstream.on('error', () => socket.destroy());
     // The client may leave before the store has answered.
@@ -137,6 +178,11 @@ export class FaultProxy {
       return void socket.resetAndDestroy();
     }
     response.writeHead(answer.statusCode ?? 502, changedHeaders(answer.headers, fault));
+    // A watch may have nothing to say for long.
+    response.flushHeaders();
+    this.#answers.set(answer, response);
+    response.on('close', () => this.#answers.delete(answer));
+    if (this.#frozen.has(socket)) return;
     const countDown = (bytes: number): void => void (this.stats.bytesDown += bytes);
     await new BodyMove(answer, response, socket, this.#paces.down, bodyFault(fault, 'response'), countDown).run();
   }
@@ -151,8 +197,14 @@ export class FaultProxy {
   #ask(request: IncomingMessage): ClientRequest {
     const { expect: _expect, connection: _connection, ...headers } = request.headers;
     const { hostname, port } = this.#target;
-    return httpRequest({ agent: this.#agent, hostname, port, method: request.method, path: request.url, headers });
+    const ask = this.#isTlsTarget ? httpsRequest : httpRequest;
+    return ask({ agent: this.#agent, hostname, port, method: request.method, path: request.url, headers });
   }
+}
+
+/** What carries it: only that can be reset. */
+function rawSocket(socket: Socket): Socket {
+  return (socket as { readonly _parent?: Socket })._parent ?? socket; // Node keeps it there and says so nowhere
 }
 
 /** The rate that all bodies of one direction share. */
