@@ -1,0 +1,51 @@
+// What /proc says of processes, as the machine sees them: a cluster's own numbers are of another namespace.
+import { readdirSync, readFileSync } from 'node:fs';
+
+export function childrenOf(pid: number): number[] {
+  return processes().filter((candidate) => parentOf(candidate) === pid);
+}
+
+/** The processes of a pod, or of one of its containers. */
+export function processesOfPod(podUid: string, containerId = ''): number[] {
+  const belongs = `/pod${podUid}/${containerId}`;
+  return processes().filter((pid) => read(`/proc/${pid}/cgroup`).includes(belongs));
+}
+
+/** True while the process lives; a zombie has ended. */
+export function isAlive(pid: number): boolean {
+  const status = read(`/proc/${pid}/stat`);
+  return status !== '' && afterName(status)[0] !== 'Z';
+}
+
+export function commandOf(pid: number): readonly string[] {
+  return read(`/proc/${pid}/cmdline`).split('\0').slice(0, -1);
+}
+
+export function residentBytes(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
+}
+
+function processes(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+function parentOf(pid: number): number | undefined {
+  const status = read(`/proc/${pid}/stat`);
+  return status === '' ? undefined : Number(afterName(status)[1]);
+}
+
+/** The fields from the state on: a name may hold anything. */
+function afterName(status: string): string[] {
+  return status.slice(status.lastIndexOf(')') + 2).split(' ');
+}
+
+/** Empty when the process has ended meanwhile. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
