@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { clusterMissing } from '../test/cluster/programs.ts';
 import { preparePeers, type PeerName } from '../test/harness/peers.ts';
 
 interface Suite {
@@ -13,6 +14,10 @@ interface Suite {
   readonly timeoutMs: number;
   /** Programs that it cannot do without. */
   readonly peers?: readonly PeerName[];
+  /** Says what else cannot be had. */
+  readonly missing?: () => string | undefined;
+  /** A file that runs the command given to it in surroundings that all test files share, and the first word of the command. */
+  readonly within?: readonly string[];
 }
 
 const MINUTE = 60_000;
@@ -41,6 +46,14 @@ const SUITES: Readonly<Record<string, Suite>> = {
   },
   compat: { files: ['test/compat/**/*.test.ts'], concurrency: 1, timeoutMs: 10 * MINUTE },
   kit: { files: ['test/kit/**/*.test.ts'], concurrency: 1, timeoutMs: 10 * MINUTE },
+  // One cluster for all files: each is a minute or two of a real Velero's time.
+  cluster: {
+    files: ['test/cluster/**/*.test.ts'],
+    concurrency: 1,
+    timeoutMs: 20 * MINUTE,
+    missing: clusterMissing,
+    within: ['test/cluster/with-cluster.ts', process.execPath],
+  },
   crash: { files: ['test/crash/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
   stress: { files: ['test/stress/**/*.test.ts'], concurrency: 1, timeoutMs: 20 * MINUTE },
 };
@@ -77,21 +90,22 @@ function run(name: string, chosen: readonly string[]): number {
     }
     console.log(`suite kopia: against kopia ${version}`);
   }
-  if (suite.peers !== undefined) {
-    const missing = preparePeers(suite.peers);
-    if (missing !== undefined) {
-      // Nobody may take a run without its servers for one that passed where they are expected.
-      const isExpected = isCi();
-      console.log(`suite ${name}: ${isExpected ? 'FAILED' : 'skipped'}, ${missing}`);
-      return isExpected ? 1 : 0;
-    }
+  const missing = suite.missing?.() ?? preparePeers(suite.peers ?? []);
+  if (missing !== undefined) {
+    // Nobody may take a run without its servers for one that passed where they are expected.
+    const isExpected = isCi();
+    console.log(`suite ${name}: ${isExpected ? 'FAILED' : 'skipped'}, ${missing}`);
+    return isExpected ? 1 : 0;
   }
   if (!existsSync('node_modules/zstd-napi/build/Release')) {
     console.log("note: zstd-napi did not install; Node's own zstd serves instead, a little slower");
   }
   const options = [`--test-concurrency=${suite.concurrency}`, `--test-timeout=${suite.timeoutMs}`];
   const env = { NODE_COMPILE_CACHE: resolve(COMPILE_CACHE), ...process.env };
-  const result = spawnSync(process.execPath, ['--test', ...options, ...files], { stdio: 'inherit', env });
+  const result = spawnSync(process.execPath, [...(suite.within ?? []), '--test', ...options, ...files], {
+    stdio: 'inherit',
+    env,
+  });
   const passed = result.status === 0;
   console.log(`suite ${name}: ${passed ? 'passed' : 'FAILED'} (${files.length} files)`);
   return passed ? 0 : 1;

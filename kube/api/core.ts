@@ -11,6 +11,7 @@ export interface ContainerStatus {
   readonly name: string;
   readonly state?: ContainerState;
   readonly restartCount?: number;
+  readonly containerID?: string;
 }
 
 export interface PodVolume {

@@ -1,22 +1,8 @@
 // kubectl inside a cluster, as an administrator.
+import type { KubeObject } from '../../kube/api/object.ts';
 import { describeResult, type CommandOptions, type CommandResult } from '../harness/run-command.ts';
 import type { Inside } from './inside.ts';
 import { waitFor, type WaitOptions } from './wait.ts';
-
-/** What every object of the API has; the rest by the caller's type. */
-export interface KubernetesObject {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace?: string;
-    readonly uid: string;
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
-    readonly finalizers?: readonly string[];
-    readonly deletionTimestamp?: string;
-  };
-}
 
 export class Kubectl {
   readonly #inside: Inside;
@@ -44,18 +30,18 @@ export class Kubectl {
   }
 
   /** Undefined when there is none. `place` is a name, or flags before it: `['-n', 'demo', 'web']`. */
-  async get<T extends KubernetesObject>(kind: string, ...place: readonly string[]): Promise<T | undefined> {
+  async get<T extends KubeObject>(kind: string, ...place: readonly string[]): Promise<T | undefined> {
     const text = await this.ok(['get', kind, ...place, '-o', 'json', '--ignore-not-found']);
     return text === '' ? undefined : (JSON.parse(text) as T);
   }
 
-  async list<T extends KubernetesObject>(kind: string, ...flags: readonly string[]): Promise<readonly T[]> {
+  async list<T extends KubeObject>(kind: string, ...flags: readonly string[]): Promise<readonly T[]> {
     const text = await this.ok(['get', kind, ...flags, '-o', 'json']);
     return (JSON.parse(text) as { readonly items: readonly T[] }).items;
   }
 
   /** Waits until the object exists and is as wanted. */
-  whenObject<T extends KubernetesObject>(
+  whenObject<T extends KubeObject>(
     kind: string,
     place: readonly string[],
     isWanted: (object: T) => boolean,

@@ -27,7 +27,7 @@ export function makeCgroups(folder: string): void {
 
 /** They outlive the processes. */
 export function removeCgroups(name: string): void {
-  for (const controller of controllers()) removeGroup(join(CGROUPS, controller, name));
+  for (const controller of ['unified', ...controllers()]) removeGroup(join(CGROUPS, controller, name));
 }
 
 /** Cgroup names below the first controller that a run of this harness made. */

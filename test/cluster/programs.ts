@@ -35,3 +35,9 @@ export function preparePrograms(): Programs | { readonly missing: string } {
     awsPlugin: join(path(built.awsPlugin), 'velero-plugin-for-aws'),
   };
 }
+
+/** Why there can be no cluster here; undefined where there can, and everything is built and installed. */
+export function clusterMissing(): string | undefined {
+  const programs = preparePrograms();
+  return 'missing' in programs ? programs.missing : undefined;
+}

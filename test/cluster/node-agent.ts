@@ -1,0 +1,86 @@
+// Which node agent serves the cluster: Velero's own, or ours in its place. Both are a DaemonSet of the same name and labels, which is
+// what Velero's server looks for.
+import type { KubeObject } from '../../kube/api/object.ts';
+import type { Pod } from '../../kube/api/core.ts';
+import type { Cluster } from './cluster.ts';
+import { processesOfPod } from './host-processes.ts';
+import { AGENT_IMAGE } from './images.ts';
+import { VELERO_NAMESPACE } from './velero.ts';
+
+export type NodeAgentName = 'velero' | 'windlass';
+
+const NAME = 'node-agent';
+const PLACE = ['-n', VELERO_NAMESPACE, NAME];
+const SUBJECT = 'WINDLASS_TEST_AGENT';
+
+interface DaemonSet extends KubeObject {
+  readonly spec: {
+    readonly template: { readonly spec: { readonly containers: readonly ContainerManifest[] } };
+  };
+}
+
+interface ContainerManifest {
+  readonly image: string;
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+}
+
+/** The agent under test: ours, or Velero's own to see that a test is right. */
+export function agentUnderTest(): NodeAgentName {
+  return process.env[SUBJECT] === 'windlass' ? 'windlass' : 'velero';
+}
+
+/** Puts this agent into the place of whichever is there, and waits until it runs. */
+export async function useNodeAgent(cluster: Cluster, agent: NodeAgentName): Promise<void> {
+  const { kubectl, velero } = cluster;
+  const serving = await kubectl.get<DaemonSet>('daemonset', ...PLACE);
+  const image = serving?.spec.template.spec.containers[0]?.image;
+  if (image !== undefined && (image === AGENT_IMAGE) === (agent === 'windlass')) return velero.whenAgentReady();
+  if (serving !== undefined) {
+    await kubectl.ok(['delete', 'daemonset', ...PLACE]);
+    await kubectl.whenGone('pods', ['-n', VELERO_NAMESPACE, '-l', `name=${NAME}`]);
+  }
+  const stock = await stockDaemonSet(cluster);
+  await kubectl.apply(agent === 'velero' ? stock : ourDaemonSet(stock));
+  await velero.whenAgentReady();
+}
+
+/** The running pod of the agent. */
+export async function agentPod({ kubectl }: Cluster): Promise<Pod> {
+  const pods = await kubectl.list<Pod>('pods', '-n', VELERO_NAMESPACE, '-l', `name=${NAME}`);
+  const pod = pods.find(
+    ({ status, metadata }) => status?.phase === 'Running' && metadata.deletionTimestamp === undefined,
+  );
+  if (pod === undefined) throw new Error(`no running agent among ${pods.length} pods`);
+  return pod;
+}
+
+/** The agent's own processes, children included, as the machine sees them. */
+export async function agentProcesses(cluster: Cluster): Promise<number[]> {
+  const pod = await agentPod(cluster);
+  const id = pod.status?.containerStatuses?.[0]?.containerID?.replace('containerd://', '');
+  return processesOfPod(pod.metadata.uid, id);
+}
+
+/** What the agent has said, for the explanation of a failure. */
+export async function agentLog({ kubectl }: Cluster): Promise<string> {
+  return (await kubectl.run(['-n', VELERO_NAMESPACE, 'logs', `daemonset/${NAME}`, '--tail=-1'])).stdout;
+}
+
+/** As `velero install` would make it. */
+async function stockDaemonSet({ velero }: Cluster): Promise<DaemonSet> {
+  const found = (await velero.manifests()).find(({ kind }) => kind === 'DaemonSet');
+  if (found === undefined) throw new Error('velero install makes no DaemonSet');
+  return found as DaemonSet; // Velero's own
+}
+
+/** The same with our image: account, volumes and environment are what Velero's agent is given. */
+function ourDaemonSet(stock: DaemonSet): object {
+  const { template } = stock.spec;
+  const { command: _command, args: _args, ...container } = template.spec.containers[0] ?? { image: '' };
+  const ours = { ...container, image: AGENT_IMAGE, imagePullPolicy: 'Never' };
+  return {
+    ...stock,
+    spec: { ...stock.spec, template: { ...template, spec: { ...template.spec, containers: [ours] } } },
+  };
+}
