@@ -66,4 +66,4 @@ function maxRssBytes(): number {
   return process.resourceUsage().maxRSS * 1024;
 }
 
-await main();
+void main();

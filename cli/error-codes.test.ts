@@ -5,9 +5,10 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const sources = globSync('{base,repo-format,mover,kube,agent,controller,cli}/**/*.ts', { cwd: root, exclude: ['**/*.test.ts'] }).map(
-  (file) => ({ file, text: readFileSync(`${root}${file}`, 'utf8') }),
-);
+const sources = globSync('{base,repo-format,mover,kube,agent,controller,cli}/**/*.ts', {
+  cwd: root,
+  exclude: ['**/*.test.ts'],
+}).map((file) => ({ file, text: readFileSync(`${root}${file}`, 'utf8') }));
 const firstCells = readFileSync(`${root}docs/errors.md`, 'utf8').matchAll(/^\| ([^|]+) \|/gm);
 const documented = new Set(
   [...firstCells].flatMap(([, cell = '']) => [...cell.matchAll(/`([A-Z0-9_]+)`/g)].map(([, code = '']) => code)),

@@ -15,7 +15,14 @@ export {
 } from './api/object.ts';
 export * from './api/velero.ts';
 export { connectKube, type ConnectOptions } from './client/connect.ts';
-export type { DeleteOptions, KubeClient, ListOptions, WatchEvent, WatchOptions } from './client/kube-client.ts';
+export type {
+  DeleteOptions,
+  KubeClient,
+  ListOptions,
+  Selection,
+  WatchEvent,
+  WatchOptions,
+} from './client/kube-client.ts';
 export { KubeError, type KubeErrorCode } from './client/kube-error.ts';
 export { Reflector, type ReflectorOptions } from './cache/reflector.ts';
 export type { Store } from './cache/store.ts';

@@ -15,9 +15,12 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 const outdir = resolve(root, 'dist');
 const WORKER_URL = /new URL\('(\.{1,2}\/[^']+)\.ts', import\.meta\.url\)/g;
 
+/** What is started by itself, by the name of its bundle. */
+const PROGRAMS: Readonly<Record<string, string>> = { main: 'cli/main.ts', agent: 'agent/main.ts' };
+
 async function workerFiles(): Promise<string[]> {
   const found = new Set<string>();
-  for (const file of globSync('{base,repo-format,mover,cli}/**/*.ts', {
+  for (const file of globSync('{base,repo-format,mover,kube,agent,cli}/**/*.ts', {
     cwd: root,
     exclude: ['**/*.test.ts', '**/browser/**'],
   })) {
@@ -47,10 +50,11 @@ const workerUrls: Plugin = {
 
 async function bundle(): Promise<void> {
   const workers = await workerFiles();
-  const entryPoints = Object.fromEntries(
-    [resolve(root, 'cli/main.ts'), ...workers].map((path) => [bundleName(path), path]),
-  );
-  if (Object.keys(entryPoints).length !== workers.length + 1)
+  const entryPoints = Object.fromEntries([
+    ...Object.entries(PROGRAMS).map(([name, path]) => [name, resolve(root, path)]),
+    ...workers.map((path) => [bundleName(path), path]),
+  ]) as Record<string, string>;
+  if (Object.keys(entryPoints).length !== workers.length + Object.keys(PROGRAMS).length)
     throw new Error(`two entry points have one name: ${workers.join(', ')}`);
   await rm(outdir, { recursive: true, force: true });
   const { metafile } = await build({

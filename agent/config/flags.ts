@@ -1,0 +1,132 @@
+// The agent's command line: Velero's flags of `node-agent server` under their names, and our own beside them.
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseGoDurationMs } from '../../base/go-duration.ts';
+import { LOG_LEVELS, type LogLevel } from '../logger.ts';
+
+export interface AgentFlags {
+  readonly namespace: string;
+  readonly nodeName: string;
+  readonly logLevel: LogLevel;
+  /** How long a repository may take to be ready. */
+  readonly resourceTimeoutMs: number;
+  /** From Accepted to Prepared. */
+  readonly prepareTimeoutMs: number;
+  /** How long a volume is tried again after failures that may pass. */
+  readonly operationTimeoutMs: number;
+  /** `:8085`: metrics, health and readiness. */
+  readonly metricsAddress: string;
+  readonly nodeAgentConfigMap: string | undefined;
+  readonly repositoryConfigMap: string | undefined;
+  readonly hostPods: string;
+  readonly cacheFolder: string;
+  readonly scratchFolder: string;
+  readonly credentialsFolder: string;
+  readonly unreadableFiles: 'report' | 'fail';
+  readonly restoreNotEmpty: 'overwrite' | 'keep' | 'fail';
+  readonly memoryLimitBytes: number;
+  readonly kubeconfig: string | undefined;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const MIB = 1 << 20;
+/** What a data mover stays below without a budget of its own. */
+const DEFAULT_MEMORY_BYTES = 256 * MIB;
+const UNUSED = 'taken for compatibility; nothing here depends on it';
+
+/** Throws commander's own error for a wrong line; prints and exits for `--help`. */
+export function parseFlags(argv: readonly string[], environment: Environment): AgentFlags {
+  const program = new Command('windlass-agent')
+    .description('Backs up and restores pod volumes on one node, in the place of the node agent of Velero.')
+    .argument('[command...]', 'ignored: `node-agent server` of an unchanged DaemonSet')
+    .option('--namespace <name>', 'namespace of Velero', environment['VELERO_NAMESPACE'] ?? 'velero')
+    .option('--node-name <name>', 'name of this node (NODE_NAME)', environment['NODE_NAME'])
+    .addOption(new Option('--log-level <level>').choices([...LOG_LEVELS, 'trace', 'fatal', 'panic']).default('info'))
+    .option('--log-format <format>', UNUSED)
+    .option('--features <list>', UNUSED)
+    .option('--resource-timeout <duration>', 'how long a repository may take to be ready', duration, 10 * 60_000)
+    .option('--data-mover-prepare-timeout <duration>', 'how long a volume may take to be found', duration, 30 * 60_000)
+    .option('--operation-timeout <duration>', 'how long failures that may pass are tried again', duration, 4 * 3600_000)
+    .option('--metrics-address <address>', 'metrics, /healthz and /readyz', ':8085')
+    .option('--node-agent-configmap <name>', 'ConfigMap with the configuration of node agents')
+    .option('--backup-repository-configmap <name>', 'ConfigMap with the configuration of repositories')
+    .option('--host-pods <path>', "where the kubelet's pods are mounted", '/host_pods')
+    .option('--cache-folder <path>', 'caches of repositories', '/scratch/cache')
+    .option('--scratch-folder <path>', 'temporary files', '/scratch')
+    .option('--credentials-folder <path>', 'mounted credentials that may change', '/credentials')
+    .addOption(
+      new Option('--unreadable-files <rule>', 'files that cannot be read')
+        .choices(['report', 'fail'])
+        .default('report'),
+    )
+    .addOption(
+      new Option('--restore-not-empty <rule>', 'volumes to restore that have something in them')
+        .choices(['overwrite', 'keep', 'fail'])
+        .default('overwrite'),
+    )
+    .option('--memory-limit <MiB>', 'what one data mover stays below', mebibytes, DEFAULT_MEMORY_BYTES)
+    .option('--kubeconfig <path>', 'outside of a cluster')
+    .helpOption('-h, --help');
+  program.parse([...argv], { from: 'user' });
+  const given: GivenFlags = program.opts();
+  if (given.nodeName === undefined || given.nodeName === '')
+    program.error('error: the name of this node is missing: set NODE_NAME or --node-name');
+  return {
+    namespace: given.namespace,
+    nodeName: given.nodeName ?? '',
+    logLevel: levelOf(given.logLevel),
+    resourceTimeoutMs: given.resourceTimeout,
+    prepareTimeoutMs: given.dataMoverPrepareTimeout,
+    operationTimeoutMs: given.operationTimeout,
+    metricsAddress: given.metricsAddress,
+    nodeAgentConfigMap: given.nodeAgentConfigmap,
+    repositoryConfigMap: given.backupRepositoryConfigmap,
+    hostPods: given.hostPods,
+    cacheFolder: given.cacheFolder,
+    scratchFolder: given.scratchFolder,
+    credentialsFolder: given.credentialsFolder,
+    unreadableFiles: given.unreadableFiles,
+    restoreNotEmpty: given.restoreNotEmpty,
+    memoryLimitBytes: given.memoryLimit,
+    kubeconfig: given.kubeconfig,
+  };
+}
+
+interface GivenFlags {
+  readonly namespace: string;
+  readonly nodeName?: string;
+  readonly logLevel: string;
+  readonly resourceTimeout: number;
+  readonly dataMoverPrepareTimeout: number;
+  readonly operationTimeout: number;
+  readonly metricsAddress: string;
+  readonly nodeAgentConfigmap?: string;
+  readonly backupRepositoryConfigmap?: string;
+  readonly hostPods: string;
+  readonly cacheFolder: string;
+  readonly scratchFolder: string;
+  readonly credentialsFolder: string;
+  readonly unreadableFiles: 'report' | 'fail';
+  readonly restoreNotEmpty: 'overwrite' | 'keep' | 'fail';
+  readonly memoryLimit: number;
+  readonly kubeconfig?: string;
+}
+
+function levelOf(name: string): LogLevel {
+  if (name === 'trace') return 'debug';
+  return LOG_LEVELS.find((level) => level === name) ?? 'error';
+}
+
+function duration(text: string): number {
+  const ms = parseGoDurationMs(text);
+  if (ms === undefined || ms <= 0) throw new InvalidArgumentError(`not a duration such as 10m or 1h30m: ${text}`);
+  return ms;
+}
+
+function mebibytes(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 64 || count > 1 << 20) {
+    throw new InvalidArgumentError(`not a number of MiB from 64 on: ${text}`);
+  }
+  return count * MIB;
+}

@@ -1,0 +1,141 @@
+// The data movers of this node, by the UID of the object that each works for. A mover that fails in a way that may pass is kept as
+// waiting, for its object's next look to start again; results are kept until their object says that they have been written.
+import type { Clock } from '../../base/clock.ts';
+import { isAbortError, serializeError, WindlassError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import { type MoverOptions, type MoverProcess, startMover } from '../datapath/mover-process.ts';
+import type { Job } from '../datapath/job.ts';
+import type { RunProgress, RunView, StopReason } from './run-view.ts';
+
+export interface RunsDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly environment: MoverOptions['environment'];
+  /** Something about the run of this object has changed. */
+  readonly onChange: (uid: string, change: 'started' | 'progress' | 'ended') => void;
+  readonly onEnded?: (ended: EndedRun) => void;
+}
+
+export interface EndedRun {
+  readonly kind: Job['kind'];
+  readonly outcome: 'done' | 'failed' | 'stopped';
+  readonly durationMs: number;
+  readonly maxRssBytes: number;
+}
+
+interface Run {
+  attempts: number;
+  readonly firstMs: number;
+  view: RunView;
+  process: MoverProcess | undefined;
+  stopping: StopReason | undefined;
+}
+
+const RETRY_FIRST_MS = 2_000;
+const RETRY_MAX_MS = 300_000;
+/** A mover that dies again and again has a reason of its own. */
+const MAX_DEATHS = 5;
+
+export class Runs {
+  readonly #deps: RunsDeps;
+  readonly #runs = new Map<string, Run>();
+
+  constructor(deps: RunsDeps) {
+    this.#deps = deps;
+  }
+
+  view(uid: string): RunView | undefined {
+    return this.#runs.get(uid)?.view;
+  }
+
+  get running(): number {
+    return [...this.#runs.values()].filter(({ view }) => view.state === 'running').length;
+  }
+
+  /** @param retryForMs failures that may pass are tried again for so long, from the first start */
+  start(uid: string, job: Job, retryForMs: number): void {
+    const { clock } = this.#deps;
+    const before = this.#runs.get(uid);
+    if (before?.view.state === 'running') return;
+    const run: Run = {
+      attempts: (before?.attempts ?? 0) + 1,
+      firstMs: before?.firstMs ?? clock.monotonicMs(),
+      view: { state: 'running', progress: undefined, stopping: undefined },
+      process: undefined,
+      stopping: undefined,
+    };
+    this.#runs.set(uid, run);
+    const startedMs = clock.monotonicMs();
+    const { environment, logger } = this.#deps;
+    const process = startMover(job, {
+      environment,
+      logger,
+      onMessage: (message) => {
+        if (message.type === 'progress') this.#progress(uid, run, message);
+        else this.#deps.onChange(uid, 'started');
+      },
+    });
+    run.process = process;
+    void process.result.then(
+      (result) => {
+        run.view = { state: 'done', result };
+        const maxRssBytes = result.type === 'marked' ? 0 : result.maxRssBytes;
+        this.#end(uid, { kind: job.kind, outcome: 'done', startedMs, maxRssBytes });
+      },
+      (error: unknown) => {
+        run.view = this.#failedView(run, error, retryForMs);
+        const outcome = run.view.state === 'stopped' ? 'stopped' : 'failed';
+        this.#end(uid, { kind: job.kind, outcome, startedMs, maxRssBytes: 0 });
+      },
+    );
+  }
+
+  stop(uid: string, reason: StopReason): void {
+    const run = this.#runs.get(uid);
+    if (run?.view.state !== 'running' || run.stopping !== undefined) return;
+    run.stopping = reason;
+    run.view = { ...run.view, stopping: reason };
+    run.process?.stop();
+  }
+
+  /** The object is done with; a mover that still runs for it is stopped. */
+  forget(uid: string): void {
+    this.stop(uid, 'over');
+    if (this.#runs.get(uid)?.view.state !== 'running') this.#runs.delete(uid);
+  }
+
+  uids(): string[] {
+    return [...this.#runs.keys()];
+  }
+
+  /** Ends all movers; their objects go on with the next agent. */
+  async stopAll(): Promise<void> {
+    const running = [...this.#runs.entries()].filter(([, { view }]) => view.state === 'running');
+    for (const [uid] of running) this.stop(uid, 'over');
+    await Promise.allSettled(running.map(async ([, { process }]) => process?.result));
+  }
+
+  #progress(uid: string, run: Run, progress: RunProgress): void {
+    if (run.view.state !== 'running') return;
+    run.view = { ...run.view, progress };
+    this.#deps.onChange(uid, 'progress');
+  }
+
+  #failedView(run: Run, error: unknown, retryForMs: number): RunView {
+    const { clock } = this.#deps;
+    if (run.stopping !== undefined) return { state: 'stopped', reason: run.stopping };
+    const serialized = serializeError(error);
+    const mayPass = isAbortError(error) || (error instanceof WindlassError && error.retry !== 'never');
+    const isOver = clock.monotonicMs() - run.firstMs >= retryForMs;
+    const isDying = serialized.code === 'MOVER_DIED' && run.attempts >= MAX_DEATHS;
+    if (!mayPass || isOver || isDying) return { state: 'failed', error: serialized };
+    const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (run.attempts - 1));
+    return { state: 'waiting', error: serialized, attempts: run.attempts, nextMs: clock.nowMs() + delayMs };
+  }
+
+  #end(uid: string, ended: Omit<EndedRun, 'durationMs'> & { readonly startedMs: number }): void {
+    const { startedMs, ...rest } = ended;
+    this.#deps.onEnded?.({ ...rest, durationMs: this.#deps.clock.monotonicMs() - startedMs });
+    this.#deps.onChange(uid, 'ended');
+  }
+}

@@ -1,0 +1,112 @@
+// Starts a data mover and follows it: what it says, how it ends. One process a volume: it can be killed, and its memory is its own.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { deserializeError, WindlassError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { Job, Message } from './job.ts';
+
+export type MoverMessage = Exclude<Message, { readonly type: 'failed' }>;
+/** What a job is answered with at its end. */
+export type MoverResult = Extract<Message, { readonly type: 'backed-up' | 'restored' | 'marked' }>;
+
+export interface MoverProcess {
+  readonly pid: number | undefined;
+  /** Rejects with what the mover failed with, `MOVER_DIED` when it ended without a word. */
+  readonly result: Promise<MoverResult>;
+  /** Asks it to end; it is killed when it does not. */
+  stop(): void;
+}
+
+export interface MoverOptions {
+  readonly onMessage: (message: MoverMessage) => void;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly logger: Logger;
+}
+
+const KILL_AFTER_MS = 10_000;
+const MAX_ERROR_BYTES = 4096;
+/** The heap of its main thread, in MiB; buffers and lanes come beside it. */
+const HEAP_SHARE = 0.5;
+
+const program = fileURLToPath(new URL('../data-mover.ts', import.meta.url));
+
+export function startMover(job: Job, { onMessage, environment, logger }: MoverOptions): MoverProcess {
+  const heapMib = job.memoryLimitBytes === undefined ? undefined : (job.memoryLimitBytes * HEAP_SHARE) / 2 ** 20;
+  const flags = heapMib === undefined ? [] : [`--max-old-space-size=${Math.max(64, Math.round(heapMib))}`];
+  const child = spawn(process.execPath, [...flags, program], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...environment, NODE_OPTIONS: '' },
+  });
+  // It may have died before it took the job; how it ended says so.
+  child.stdin.on('error', () => undefined);
+  child.stdin.write(`${JSON.stringify(job)}\n`);
+  const lastWords = forwardErrors(child.stderr);
+  return { pid: child.pid, result: follow(child, { onMessage, lastWords, logger }), stop: () => stop(child) };
+}
+
+function stop(child: ChildProcess): void {
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
+  child.once('close', () => clearTimeout(timer));
+}
+
+/** The mover's log lines are ours; the last of them are kept for a mover that dies. */
+function forwardErrors(stream: Readable): () => string {
+  let last = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (text: string) => {
+    process.stderr.write(text);
+    last = (last + text).slice(-MAX_ERROR_BYTES);
+  });
+  return () => last;
+}
+
+async function follow(
+  child: ChildProcess & { readonly stdout: Readable },
+  { onMessage, lastWords, logger }: Pick<MoverOptions, 'onMessage' | 'logger'> & { readonly lastWords: () => string },
+): Promise<MoverResult> {
+  let end: Message | undefined;
+  const lines = createInterface({ input: child.stdout });
+  lines.on('line', (line) => {
+    const message = parseMessage(line);
+    if (message === undefined) logger.warn('the data mover said something unexpected', { line: line.slice(0, 200) });
+    else if (message.type === 'started' || message.type === 'progress') onMessage(message);
+    else end = message;
+  });
+  const { code, signal } = await new Promise<Ending>((resolve) => {
+    child.once('error', (cause) => resolve({ code: null, signal: null, cause }));
+    child.once('close', (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
+  });
+  if (end === undefined) throw died({ code, signal }, lastWords());
+  if (end.type === 'failed') throw deserializeError(end.error);
+  return end as MoverResult;
+}
+
+interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly cause?: Error;
+}
+
+/** Killed from outside, or out of memory: it may go well the next time. */
+function died({ code, signal }: Ending, lastWords: string): WindlassError {
+  const isHeap = lastWords.includes('heap out of memory');
+  const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
+  const why = isHeap || signal === 'SIGKILL' ? ', probably because it ran out of memory' : '';
+  return new WindlassError(`the data mover was ended ${how}${why}`, {
+    code: 'MOVER_DIED',
+    retry: 'transient',
+    context: { exitCode: code, signal },
+  });
+}
+
+function parseMessage(line: string): Message | undefined {
+  try {
+    const value = JSON.parse(line) as Message;
+    return typeof value.type === 'string' ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

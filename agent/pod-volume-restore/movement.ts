@@ -1,0 +1,141 @@
+// What is a PodVolumeRestore's own: which pod is ready for it, and how the pod's init container is told how it went.
+import { ANNOTATION, KINDS, type Pod, type PodVolumeRestore, type Store } from '../../kube/index.ts';
+import type { MarkJob, RestoreJob, RestoreOutcome } from '../datapath/job.ts';
+import type { MoverOptions } from '../datapath/mover-process.ts';
+import { startMover } from '../datapath/mover-process.ts';
+import type { ResolvedVolume, VolumeResolver } from '../host/volume-resolver.ts';
+import type { Completion, MovementKind } from '../data-movement/reconciler.ts';
+import { podName, podOf } from '../data-movement/subject.ts';
+import { isKopia, type MoverSettings, positive } from '../pod-volume-backup/movement.ts';
+import type { RepositoryDirectory, RepositoryName } from '../repository/repository-access.ts';
+import { helperState } from './helper-state.ts';
+
+export interface RestoreMovementOptions {
+  readonly nodeName: string;
+  readonly pods: Store<Pod>;
+  readonly repositories: RepositoryDirectory;
+  readonly volumes: VolumeResolver;
+  readonly settings: () => MoverSettings;
+  readonly onNotEmpty: 'overwrite' | 'keep' | 'fail';
+  readonly mover: Omit<MoverOptions, 'onMessage'>;
+  readonly onOutcome?: (outcome: RestoreOutcome) => void;
+}
+
+export function restoreMovement(options: RestoreMovementOptions): MovementKind<PodVolumeRestore> {
+  return {
+    label: 'PVR',
+    kind: KINDS.podVolumeRestore,
+    isOurs: ({ status }) => status?.node === options.nodeName,
+    isReady: (restore) => isReady(options, restore),
+    repositoryOf,
+    acceptedStatus: () => ({ node: options.nodeName }),
+    job: (restore, volume, signal) => jobOf(options, restore, volume, signal),
+    completed(_restore, result) {
+      if (result.type !== 'restored') throw new TypeError(`a restore ended as ${result.type}`);
+      options.onOutcome?.(result.outcome);
+      return completionOf(result.outcome);
+    },
+    beforeFailure: (restore, failure) => markFailed(options, restore, failure),
+    afterwards: (restore) => closeRootAgain(options, restore),
+  };
+}
+
+/** The pod's volumes are mounted when its init container runs. */
+function isReady({ pods }: RestoreMovementOptions, { spec }: PodVolumeRestore): boolean {
+  if (!isKopia(spec.uploaderType)) return false;
+  const pod = podOf(pods, spec.pod);
+  return pod !== undefined && helperState(pod) === 'running';
+}
+
+/** The repository is that of the namespace at backup time. */
+function repositoryOf({ spec }: PodVolumeRestore): RepositoryName {
+  return { volumeNamespace: spec.sourceNamespace, location: spec.backupStorageLocation };
+}
+
+/** As Velero: the first owner is the Restore, whose UID the init container was given. */
+function restoreUidOf({ metadata }: PodVolumeRestore): string {
+  return metadata.ownerReferences?.[0]?.uid ?? '';
+}
+
+async function jobOf(
+  { repositories, settings, onNotEmpty }: RestoreMovementOptions,
+  restore: PodVolumeRestore,
+  { place }: ResolvedVolume,
+  signal: AbortSignal,
+): Promise<RestoreJob> {
+  const { spec } = restore;
+  const { memoryLimitBytes, parallel } = settings();
+  return {
+    kind: 'restore',
+    subject: subjectOf(restore),
+    volume: place,
+    repository: await repositories.access(repositoryOf(restore), signal),
+    snapshotId: spec.snapshotID,
+    restoreUid: restoreUidOf(restore),
+    parallel: positive(spec.uploaderSettings?.['ParallelFilesDownload']) ?? parallel,
+    isSparse: spec.uploaderSettings?.['WriteSparseFiles'] === 'true',
+    memoryLimitBytes,
+    onNotEmpty,
+  };
+}
+
+function subjectOf({ metadata, spec }: PodVolumeRestore): Readonly<Record<string, string>> {
+  return { podVolumeRestore: `${metadata.namespace}/${metadata.name}`, pod: podName(spec.pod), volume: spec.volume };
+}
+
+function completionOf(outcome: RestoreOutcome): Completion {
+  const { totalBytes, files, unchanged, kept, refusedAttributes, closedRootMode } = outcome;
+  const refused = refusedAttributes.map(({ attribute, errno, count }) => `${attribute} of ${count} (${errno})`);
+  const notes = [
+    ...(unchanged === 0 ? [] : [`${files} files restored, ${unchanged} were there already`]),
+    ...(kept === 0 ? [] : [`${kept} that were there were left as they are`]),
+    ...(refused.length === 0 ? [] : [`the volume did not take ${refused.join(', ')}`]),
+  ];
+  return {
+    status: { progress: { totalBytes, bytesDone: totalBytes } },
+    ...(notes.length === 0 ? {} : { message: notes.join('; ') }),
+    ...(refused.length === 0 ? {} : { warning: `the volume did not take ${refused.join(', ')}` }),
+    ...(closedRootMode === undefined
+      ? {}
+      : { annotations: { [ANNOTATION.closedRootMode]: closedRootMode.toString(8) }, keepFinalizer: true }),
+  };
+}
+
+/** The init container ends with the reason instead of waiting for ever; that of Velero waits on. */
+async function markFailed(
+  options: RestoreMovementOptions,
+  restore: PodVolumeRestore,
+  { code, message }: { readonly code: string; readonly message: string },
+): Promise<void> {
+  if (restoreUidOf(restore) === '') return;
+  await mark(options, restore, { outcome: 'failed', code, message, name: restore.metadata.name });
+}
+
+/** True as long as the init container may still look for its marker through a root that was opened for it. */
+async function closeRootAgain(options: RestoreMovementOptions, restore: PodVolumeRestore): Promise<boolean> {
+  const mode = restore.metadata.annotations?.[ANNOTATION.closedRootMode];
+  if (mode === undefined) return false;
+  const pod = podOf(options.pods, restore.spec.pod);
+  if (pod === undefined) return false;
+  if (helperState(pod) === 'running') return true;
+  await mark(options, restore, { outcome: 'over', rootMode: Number.parseInt(mode, 8) });
+  return false;
+}
+
+async function mark(
+  { pods, volumes, mover }: RestoreMovementOptions,
+  restore: PodVolumeRestore,
+  marked: MarkJob['mark'],
+): Promise<void> {
+  const pod = podOf(pods, restore.spec.pod);
+  if (pod === undefined) return;
+  const { place } = await volumes.resolve(pod, restore.spec.volume, AbortSignal.timeout(30_000));
+  const job: MarkJob = {
+    kind: 'mark',
+    subject: subjectOf(restore),
+    volume: place,
+    restoreUid: restoreUidOf(restore),
+    mark: marked,
+  };
+  await startMover(job, { ...mover, onMessage: () => undefined }).result;
+}

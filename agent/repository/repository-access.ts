@@ -1,0 +1,153 @@
+// What a data mover needs to open the repository of a namespace: the location, its credentials, the password; and whether the
+// repository is ready to be used.
+import type { Clock } from '../../base/clock.ts';
+import { hasCode, WindlassError } from '../../base/errors.ts';
+import {
+  type BackupRepository,
+  type BackupStorageLocation,
+  KINDS,
+  type KubeClient,
+  LABEL,
+  labelValue,
+  type Store,
+} from '../../kube/index.ts';
+import { readLocation } from '../../repo-format/velero/index.ts';
+import type { RepositoryAccess } from '../datapath/job.ts';
+import type { Secrets } from './secrets.ts';
+
+export interface RepositoryDirectoryDeps {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly secrets: Secrets;
+  readonly namespace: string;
+  readonly locations: Store<BackupStorageLocation>;
+  readonly repositories: Store<BackupRepository>;
+  readonly cacheRoot: string;
+  readonly cacheBytes: () => number | undefined;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+export interface RepositoryName {
+  readonly volumeNamespace: string;
+  readonly location: string;
+}
+
+/** Whether to wait, and for what. */
+export type Readiness = { readonly is: 'ready' } | { readonly is: 'pending'; readonly reason: string };
+
+const PASSWORD_SECRET = 'velero-repo-credentials';
+const PASSWORD_KEY = 'repository-password';
+const PREVIOUS_PASSWORD_KEY = 'repository-password-previous';
+const KOPIA = 'kopia';
+
+export class RepositoryDirectory {
+  readonly #deps: RepositoryDirectoryDeps;
+
+  constructor(deps: RepositoryDirectoryDeps) {
+    this.#deps = deps;
+  }
+
+  /** `REPOSITORY_NOT_READY` when waiting will not help. Asks for a repository that nobody has asked for yet. */
+  async readiness(name: RepositoryName, signal: AbortSignal): Promise<Readiness> {
+    const found = this.#find(name);
+    if (found === undefined) {
+      await this.#ask(name, signal);
+      return { is: 'pending', reason: 'the repository has been asked for' };
+    }
+    const { phase = 'New', message = '' } = found.status ?? {};
+    if (phase === 'Ready') return { is: 'ready' };
+    if (phase !== 'NotReady') return { is: 'pending', reason: 'the repository is not initialised yet' };
+    throw new WindlassError(`backup repository is not ready: ${message}`, {
+      code: 'REPOSITORY_NOT_READY',
+      context: { repository: found.metadata.name },
+    });
+  }
+
+  /** `LOCATION_UNKNOWN`, `LOCATION_INVALID`, `SECRET_UNUSABLE`, `PASSWORD_MISSING`. */
+  async access({ volumeNamespace, location: name }: RepositoryName, signal: AbortSignal): Promise<RepositoryAccess> {
+    const { locations, namespace, secrets, cacheRoot, cacheBytes } = this.#deps;
+    const object = locations.get(`${namespace}/${name}`);
+    if (object === undefined) {
+      throw new WindlassError(`there is no BackupStorageLocation ${name}`, {
+        code: 'LOCATION_UNKNOWN',
+        context: { location: name },
+      });
+    }
+    const location = readLocation(object as unknown as Readonly<Record<string, unknown>>);
+    const { credential, caCertRef } = location;
+    const credentialsFile =
+      credential === undefined
+        ? this.#sharedCredentials(location.provider)
+        : await secrets.file(credential.name, credential.key, signal);
+    const caCertPem =
+      caCertRef === undefined ? undefined : (await secrets.value(caCertRef.name, caCertRef.key, signal))?.toString();
+    return {
+      location,
+      volumeNamespace,
+      credentialsFile,
+      caCertPem,
+      ...(await this.#passwords(signal)),
+      cacheRoot,
+      cacheBytes: cacheBytes(),
+    };
+  }
+
+  /** AWS's library would find the file by itself, after loading all the ways that there are. */
+  #sharedCredentials(provider: string): string | undefined {
+    const isAws = provider === 'aws' || provider === 'velero.io/aws';
+    const { AWS_SHARED_CREDENTIALS_FILE: file } = this.#deps.environment;
+    return isAws && file !== undefined && file !== '' ? file : undefined;
+  }
+
+  async #passwords(signal: AbortSignal): Promise<Pick<RepositoryAccess, 'password' | 'previousPassword'>> {
+    const { secrets } = this.#deps;
+    const password = (await secrets.value(PASSWORD_SECRET, PASSWORD_KEY, signal))?.toString().trim() ?? '';
+    const previous = (await secrets.value(PASSWORD_SECRET, PREVIOUS_PASSWORD_KEY, signal))?.toString().trim() ?? '';
+    if (password === '') {
+      throw new WindlassError(`Secret ${PASSWORD_SECRET} has no ${PASSWORD_KEY}: the Velero server makes it`, {
+        code: 'PASSWORD_MISSING',
+        retry: 'transient',
+      });
+    }
+    return previous === '' ? { password } : { password, previousPassword: previous };
+  }
+
+  /** By labels, never by name (node-agent §6.1). */
+  #find({ volumeNamespace, location }: RepositoryName): BackupRepository | undefined {
+    const found = this.#deps.repositories.list().filter(({ metadata: { labels = {} } }) => {
+      return (
+        labels[LABEL.volumeNamespace] === labelValue(volumeNamespace) &&
+        labels[LABEL.storageLocation] === labelValue(location) &&
+        labels[LABEL.repositoryType] === KOPIA
+      );
+    });
+    if (found.length > 1) {
+      throw new WindlassError(`there are ${found.length} BackupRepositories for ${volumeNamespace} in ${location}`, {
+        code: 'REPOSITORY_NOT_READY',
+      });
+    }
+    return found[0];
+  }
+
+  /** As the data movers of Velero do. Whoever keeps repositories initialises it. */
+  async #ask({ volumeNamespace, location }: RepositoryName, signal: AbortSignal): Promise<void> {
+    const { client, namespace } = this.#deps;
+    const labels = {
+      [LABEL.volumeNamespace]: labelValue(volumeNamespace),
+      [LABEL.storageLocation]: labelValue(location),
+      [LABEL.repositoryType]: KOPIA,
+    };
+    const metadata = { name: `${volumeNamespace}-${location}-${KOPIA}`, namespace, labels };
+    const spec = {
+      volumeNamespace,
+      backupStorageLocation: location,
+      repositoryType: KOPIA,
+      maintenanceFrequency: '0s',
+    };
+    try {
+      await client.create(KINDS.backupRepository, { metadata, spec }, signal);
+    } catch (error) {
+      if (!hasCode(error, 'KUBE_ALREADY_EXISTS')) throw error;
+    }
+  }
+}

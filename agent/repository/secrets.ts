@@ -1,0 +1,82 @@
+// Values of Secrets in Velero's namespace, read again when they may have changed, and files of them for libraries that want files.
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
+import { hasCode, WindlassError } from '../../base/errors.ts';
+import { KINDS, type KubeClient, type Secret } from '../../kube/index.ts';
+
+export interface SecretsDeps {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly namespace: string;
+  /** Of this process alone. */
+  readonly folder: string;
+}
+
+const FRESH_MS = 30_000;
+const MAX_VALUE_BYTES = 1 << 20;
+
+export class Secrets {
+  readonly #deps: SecretsDeps;
+  readonly #known = new Map<string, { readonly atMs: number; readonly secret: Promise<Secret | undefined> }>();
+
+  constructor(deps: SecretsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Undefined when there is no such Secret or key. */
+  async value(name: string, key: string, signal: AbortSignal): Promise<Buffer | undefined> {
+    const { data = {} } = (await this.#get(name, signal)) ?? {};
+    const encoded = data[key];
+    if (encoded === undefined) return undefined;
+    const value = Buffer.from(encoded, 'base64');
+    if (value.length > MAX_VALUE_BYTES) throw unusable(name, key, 'is longer than 1 MiB');
+    return value;
+  }
+
+  /** The path of a file that has the value; `SECRET_UNUSABLE` when there is none. Written anew when the value changes. */
+  async file(name: string, key: string, signal: AbortSignal): Promise<string> {
+    const value = await this.value(name, key, signal);
+    if (value === undefined) throw unusable(name, key, 'is missing');
+    const path = join(this.#deps.folder, this.#deps.namespace, `${name}-${key}`);
+    const before = await readFile(path).catch((error: unknown) => {
+      if (hasCode(error, 'ENOENT')) return undefined;
+      throw error;
+    });
+    if (before?.equals(value) === true) return path;
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    // Whoever reads it meanwhile reads the old one or the new one.
+    const unfinished = `${path}.${process.pid}`;
+    await writeFile(unfinished, value, { mode: 0o600 });
+    await chmod(unfinished, 0o600);
+    await rename(unfinished, path);
+    return path;
+  }
+
+  /** After a failure that new values might mend. */
+  forget(): void {
+    this.#known.clear();
+  }
+
+  async #get(name: string, signal: AbortSignal): Promise<Secret | undefined> {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const known = this.#known.get(name);
+    if (known !== undefined && nowMs - known.atMs < FRESH_MS) return known.secret;
+    const secret = this.#deps.client
+      .get(KINDS.secret, { name, namespace: this.#deps.namespace }, signal)
+      .catch((error: unknown) => {
+        this.#known.delete(name);
+        if (hasCode(error, 'KUBE_NOT_FOUND')) return undefined;
+        throw error;
+      });
+    this.#known.set(name, { atMs: nowMs, secret });
+    return secret;
+  }
+}
+
+function unusable(name: string, key: string, reason: string): WindlassError {
+  return new WindlassError(`key ${key} of Secret ${name} ${reason}`, {
+    code: 'SECRET_UNUSABLE',
+    context: { secret: name, key },
+  });
+}
