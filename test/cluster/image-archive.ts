@@ -70,6 +70,7 @@ async function writeLayer(folder: string, layer: Layer): Promise<string> {
     '--owner=0',
     '--group=0',
     '--sort=name',
+    '--hard-dereference',
     '--mtime=@0',
     ...moved,
     '-cf',

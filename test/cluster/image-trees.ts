@@ -22,6 +22,11 @@ export async function stageBusybox(folder: string): Promise<void> {
 export async function stageNode(folder: string): Promise<void> {
   const program = realpathSync(process.execPath);
   placeProgram(folder, 'usr/local/bin/node', program);
+  await stageLibraries(folder, program);
+}
+
+/** What a program or an addon is linked to. */
+export async function stageLibraries(folder: string, program: string): Promise<void> {
   for (const [, path = ''] of (await output(['ldd', program])).matchAll(/(?:=> )?(\/\S+) \(0x/g)) {
     placeProgram(folder, path, realpathSync(path));
   }

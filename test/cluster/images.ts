@@ -1,12 +1,12 @@
 // The images that a cluster's pods use. Those of pinned programs are kept beside the programs; ours are made of what is built here.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { peersFolder } from '../harness/peer-cache.ts';
 import { writeImage, type ImageRecipe } from './image-archive.ts';
-import { placeProgram, stageBusybox, stageNode } from './image-trees.ts';
+import { placeProgram, stageBusybox, stageLibraries, stageNode } from './image-trees.ts';
 import type { Inside } from './inside.ts';
 import { ctr } from './node.ts';
 import { productionPackages } from './production-packages.ts';
@@ -89,9 +89,13 @@ async function recipeOf(name: ImageName, staging: string, programs: ImageProgram
   }
 }
 
+const ADDONS = ['node_modules/@napi-rs/*-linux-x64-gnu/*.node', 'node_modules/zstd-napi/build/Release/*.node'];
+
 /** What is bundled in dist/ and the packages it asks for. */
 async function agentRecipe(base: string, more: string): Promise<ImageRecipe> {
   await stageNode(more);
+  for (const addon of ADDONS.flatMap((pattern) => globSync(pattern, { cwd: root })))
+    await stageLibraries(more, join(root, addon));
   return {
     name: AGENT_IMAGE,
     layers: [
