@@ -15,6 +15,8 @@ export interface ReflectorOptions<T extends KubeObject> extends Selection {
   readonly kind: Kind<T>;
   /** What is kept of an object: less of those that matter less. */
   readonly transform?: (object: T) => T;
+  /** Listeners are told of every object again so often, for what they may have missed; default never. */
+  readonly resyncMs?: number;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly logger: Logger;
@@ -25,6 +27,8 @@ export type ChangeListener<T> = (key: string, now: T | undefined, before: T | un
 const PAGE_OBJECTS = 500;
 /** As client-go: watches of many clients do not all end at once. */
 const WATCH_SECONDS = 300;
+/** A watch that ends sooner, without an event, has not worked. */
+const SHORTEST_WATCH_MS = 1000;
 const BACKOFF = { firstMs: 800, maxMs: 30_000 };
 
 export class Reflector<T extends KubeObject> {
@@ -36,6 +40,8 @@ export class Reflector<T extends KubeObject> {
   /** Where to watch from; undefined: list first. */
   #resourceVersion: string | undefined;
   #isHealthy = false;
+  /** Pages are for servers that keep what the first of them saw until the last: where one did not, the list is asked for whole. */
+  #isPaging = true;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -71,6 +77,10 @@ export class Reflector<T extends KubeObject> {
 
   /** Until the signal aborts; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#follow(signal), this.#resync(signal)]);
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         this.#resourceVersion ??= await this.#list(signal);
@@ -85,9 +95,10 @@ export class Reflector<T extends KubeObject> {
   async #recover(error: unknown, signal: AbortSignal): Promise<void> {
     const { kind, logger, clock } = this.#options;
     if (hasCode(error, 'KUBE_GONE')) {
-      // What was missed cannot be told any more: from the beginning.
+      // What was missed cannot be told any more: from the beginning, at once if it was a watch that had worked.
+      if (this.#resourceVersion === undefined) this.#isPaging = false;
       this.#resourceVersion = undefined;
-      return;
+      if (this.#backoff.failures === 0) return void this.#backoff.nextMs();
     }
     this.#isHealthy = false;
     const asked = error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0;
@@ -107,7 +118,8 @@ export class Reflector<T extends KubeObject> {
     const seen = new Set<string>();
     let continueToken: string | undefined;
     for (;;) {
-      const page = await client.list(kind, { ...this.#selection(), limit: PAGE_OBJECTS, continueToken }, signal);
+      const limit = this.#isPaging ? { limit: PAGE_OBJECTS } : {};
+      const page = await client.list(kind, { ...this.#selection(), ...limit, continueToken }, signal);
       for (const object of page.items) {
         seen.add(objectKey(object.metadata));
         this.#set(transform === undefined ? object : transform(object));
@@ -116,18 +128,23 @@ export class Reflector<T extends KubeObject> {
       if (continueToken === undefined) {
         for (const key of this.#store.keys()) if (!seen.has(key)) this.#delete(key);
         this.#synced.resolve();
-        this.#markHealthy();
+        this.#isPaging = true;
+        this.#isHealthy = true;
         return page.resourceVersion;
       }
     }
   }
 
   async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
-    const { client, kind, transform, random } = this.#options;
+    const { client, kind, transform, random, clock } = this.#options;
     const jitter = (random.bytes(1)[0] ?? 0) / 255;
     const timeoutSeconds = Math.round(WATCH_SECONDS * (1 + jitter));
-    const events = client.watch(kind, { ...this.#selection(), resourceVersion, timeoutSeconds }, signal);
-    for await (const event of events) {
+    const startedMs = clock.monotonicMs();
+    const onOpened = (): void => void (this.#isHealthy = true);
+    const options = { ...this.#selection(), resourceVersion, timeoutSeconds, onOpened };
+    let hasWorked = false;
+    for await (const event of client.watch(kind, options, signal)) {
+      hasWorked = true;
       this.#markHealthy();
       if (event.type === 'BOOKMARK') {
         this.#resourceVersion = event.resourceVersion;
@@ -137,6 +154,19 @@ export class Reflector<T extends KubeObject> {
       if (event.type === 'DELETED') this.#delete(objectKey(object.metadata));
       else this.#set(transform === undefined ? object : transform(object));
       this.#resourceVersion = object.metadata.resourceVersion;
+    }
+    if (!hasWorked && clock.monotonicMs() - startedMs < SHORTEST_WATCH_MS)
+      throw new KubeError('KUBE_UNAVAILABLE', `watch of ${kind.plural}: the API server ends it at once`);
+    this.#markHealthy();
+  }
+
+  async #resync(signal: AbortSignal): Promise<void> {
+    const { clock, resyncMs } = this.#options;
+    if (resyncMs === undefined) return;
+    while (!signal.aborted) {
+      await clock.sleep(resyncMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      for (const object of this.#store.list()) this.#tell(objectKey(object.metadata), object, object);
     }
   }
 
@@ -165,6 +195,13 @@ export class Reflector<T extends KubeObject> {
   }
 
   #tell(key: string, now: T | undefined, before: T | undefined): void {
-    for (const listener of this.#listeners) listener(key, now, before);
+    for (const listener of this.#listeners) {
+      try {
+        listener(key, now, before);
+      } catch (error) {
+        // The others must hear of it all the same, and the store must not fall behind.
+        this.#options.logger.error('a listener failed', { key, error: error instanceof Error ? error.message : error });
+      }
+    }
   }
 }

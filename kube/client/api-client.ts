@@ -1,7 +1,6 @@
 // The port over HTTP: paths, queries and bodies of the Kubernetes API.
 import type { Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
-import { isAbortError } from '../../base/errors.ts';
 import {
   apiVersionOf,
   type Draft,
@@ -15,16 +14,24 @@ import type { DeleteOptions, KubeClient, ListOptions, Selection, WatchEvent, Wat
 import { refused, unreachable } from './kube-error.ts';
 import { watchEvents } from './watch-stream.ts';
 
-const REQUEST_IDLE_MS = 60_000;
-/** Of a watch: bookmarks come about once a minute. */
-const WATCH_IDLE_MS = 150_000;
+/** How long a connection may say nothing before it is given up: one that died without a word is found by it. */
+export interface IdleLimits {
+  /** The API server itself ends ordinary requests after a minute. */
+  readonly requestMs: number;
+  /** Of a watch: bookmarks come about once a minute. */
+  readonly watchMs: number;
+}
+
+export const IDLE_LIMITS: IdleLimits = { requestMs: 60_000, watchMs: 150_000 };
 const MERGE_PATCH = 'application/merge-patch+json';
 
 export class ApiClient implements KubeClient {
   readonly #transport: HttpTransport;
+  readonly #idle: IdleLimits;
 
-  constructor(transport: HttpTransport) {
+  constructor(transport: HttpTransport, idle: IdleLimits = IDLE_LIMITS) {
     this.#transport = transport;
+    this.#idle = idle;
   }
 
   async get<T extends KubeObject>(kind: Kind<T>, name: ObjectName, signal?: AbortSignal): Promise<T> {
@@ -47,7 +54,7 @@ export class ApiClient implements KubeClient {
     options: WatchOptions,
     signal: AbortSignal,
   ): AsyncGenerator<WatchEvent<T>, void> {
-    const { resourceVersion, timeoutSeconds } = options;
+    const { resourceVersion, timeoutSeconds, onOpened } = options;
     const query = {
       ...selectionQuery(options),
       watch: 'true',
@@ -56,7 +63,8 @@ export class ApiClient implements KubeClient {
       timeoutSeconds,
     };
     const path = withQuery(collectionPath(kind, options.namespace), query);
-    const { body } = await this.#send({ method: 'GET', path, idleMs: WATCH_IDLE_MS }, signal);
+    const { body } = await this.#send({ method: 'GET', path, idleMs: this.#idle.watchMs }, signal);
+    onOpened?.();
     yield* watchEvents<T>(body, `watch of ${kind.plural}`, signal);
   }
 
@@ -100,8 +108,8 @@ export class ApiClient implements KubeClient {
   }
 
   async #call<Result>(request: Omit<HttpRequest, 'idleMs'>, signal?: AbortSignal): Promise<Result> {
-    const { body } = await this.#send({ ...request, idleMs: REQUEST_IDLE_MS }, signal);
-    return JSON.parse(await readAll(body, nameOf(request), signal)) as Result;
+    const { body } = await this.#send({ ...request, idleMs: this.#idle.requestMs }, signal);
+    return parseJson<Result>(await readAll(body, nameOf(request), signal), nameOf(request));
   }
 
   async #send(request: HttpRequest, signal?: AbortSignal): Promise<HttpAnswer> {
@@ -121,7 +129,16 @@ async function readAll(body: Readable, what: string, signal?: AbortSignal): Prom
   try {
     return await readText(body);
   } catch (cause) {
-    throw signal?.aborted === true || isAbortError(cause) ? (signal?.reason as Error) : unreachable(what, cause);
+    throw signal?.aborted === true ? signal.reason : unreachable(what, cause);
+  }
+}
+
+function parseJson<Result>(text: string, what: string): Result {
+  try {
+    return JSON.parse(text) as Result; // the API's own promise
+  } catch (cause) {
+    // Whatever stands before the server has spoken in its place.
+    throw unreachable(what, cause);
   }
 }
 

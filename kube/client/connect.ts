@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { podAuthentication } from './authentication.ts';
-import { ApiClient } from './api-client.ts';
+import { ApiClient, type IdleLimits } from './api-client.ts';
 import { HttpTransport } from './http-transport.ts';
 import type { KubeClient } from './kube-client.ts';
 import { KubeError } from './kube-error.ts';
@@ -18,17 +18,20 @@ export interface ConnectOptions {
   readonly userAgent: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
+  readonly idle?: IdleLimits | undefined;
+  /** Where a pod finds its token; default where the kubelet puts it. */
+  readonly serviceAccountFolder?: string | undefined;
 }
 
 /** Nothing is asked of the server yet. `KUBE_CONFIG` when nothing says which one. */
 export async function connectKube(options: ConnectOptions): Promise<KubeClient> {
   const { kubeconfigPath, context, environment, userAgent, clock } = options;
   const wantsFile = kubeconfigPath !== undefined || context !== undefined;
-  const ofPod = wantsFile ? undefined : podAuthentication(environment, clock);
+  const ofPod = wantsFile ? undefined : podAuthentication(environment, clock, options.serviceAccountFolder);
   if (ofPod === undefined && !wantsFile && !hasKubeconfig(environment))
     throw new KubeError('KUBE_CONFIG', 'neither a service account nor a kubeconfig says which cluster this is about');
-  const authentication = ofPod ?? (await kubeconfigAuthentication({ path: kubeconfigPath, context }));
-  return new ApiClient(new HttpTransport(authentication, { userAgent, clock }));
+  const authentication = ofPod ?? (await kubeconfigAuthentication({ path: kubeconfigPath, context, clock }));
+  return new ApiClient(new HttpTransport(authentication, { userAgent, clock }), options.idle);
 }
 
 function hasKubeconfig({ KUBECONFIG: named = '' }: ConnectOptions['environment']): boolean {

@@ -3,9 +3,8 @@ import http from 'node:http';
 import https from 'node:https';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../../base/clock.ts';
-import { isAbortError } from '../../base/errors.ts';
 import type { Authentication, TlsOptions } from './authentication.ts';
-import { unreachable } from './kube-error.ts';
+import { KubeError, unreachable } from './kube-error.ts';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -23,9 +22,13 @@ export interface HttpAnswer {
   readonly body: Readable;
 }
 
+type Credentials = Readonly<Record<string, string>>;
+
 const MAX_SOCKETS = 64;
 const TLS_FRESH_MS = 60_000;
 const KEEP_ALIVE_MS = 15_000;
+/** Unused connections: below the 90 s after which the API server closes them, perhaps just when one is used again. */
+const UNUSED_MS = 45_000;
 
 export class HttpTransport {
   readonly #authentication: Authentication;
@@ -47,12 +50,44 @@ export class HttpTransport {
     this.#isPlain = authentication.server.startsWith('http:');
   }
 
-  /** Resolves with the head of the answer. `KUBE_UNAVAILABLE` when none comes. */
-  async request({ method, path, body, contentType, idleMs }: HttpRequest, signal?: AbortSignal): Promise<HttpAnswer> {
-    const what = `${method} ${path.split('?')[0]}`;
+  /**
+   * Resolves with the head of the answer. `KUBE_UNAVAILABLE` when none comes. What is refused because of a token that has run out
+   * is asked once more with a new one, if there is one.
+   */
+  async request(request: HttpRequest, signal?: AbortSignal): Promise<HttpAnswer> {
+    const credentials = await this.#authentication.headers(this.#wasRefused);
+    const answer = await this.#ask(request, credentials, signal);
+    this.#wasRefused = answer.status === 401;
+    if (!this.#wasRefused) return answer;
+    const renewed = await this.#authentication.headers(true);
+    if (renewed['authorization'] === credentials['authorization']) return answer;
+    answer.body.resume();
+    const second = await this.#ask(request, renewed, signal);
+    this.#wasRefused = second.status === 401;
+    return second;
+  }
+
+  async #ask(request: HttpRequest, credentials: Credentials, signal: AbortSignal | undefined): Promise<HttpAnswer> {
+    const { method, path } = request;
+    try {
+      return await this.#exchange(request, credentials, signal);
+    } catch (cause) {
+      if (signal?.aborted === true) throw signal.reason;
+      if (cause instanceof KubeError) throw cause;
+      // Perhaps the server has another certificate now, and the file that says who signs them is newer than our copy.
+      this.#tlsReadMs = -Infinity;
+      throw unreachable(`${method} ${path.split('?')[0]}`, cause);
+    }
+  }
+
+  async #exchange(
+    { method, path, body, contentType, idleMs }: HttpRequest,
+    credentials: Credentials,
+    signal: AbortSignal | undefined,
+  ): Promise<HttpAnswer> {
     const agent = await this.#currentAgent();
     const headers = {
-      ...(await this.#authentication.headers(this.#wasRefused)),
+      ...credentials,
       'user-agent': this.#userAgent,
       accept: 'application/json',
       ...(body === undefined
@@ -61,18 +96,14 @@ export class HttpTransport {
     };
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
-      const options = { method, headers, agent, ...(signal === undefined ? {} : { signal }) };
+      const options = { method, headers, agent, timeout: idleMs, ...(signal === undefined ? {} : { signal }) };
       const url = this.#authentication.server + path;
       const request = this.#isPlain ? http.request(url, options) : https.request(url, options);
-      // A connection that died without a word is found by it; the server sends at least a bookmark a minute to a watch.
-      request.setTimeout(idleMs, () => request.destroy(new Error(`no answer in ${Math.round(idleMs / 1000)} s`)));
+      request.on('timeout', () => request.destroy(new Error(`no answer in ${Math.round(idleMs / 1000)} s`)));
       request.on('response', (response) => {
-        this.#wasRefused = response.statusCode === 401;
         resolve({ status: response.statusCode ?? 0, headers: response.headers, body: response });
       });
-      request.on('error', (cause) => {
-        reject(signal?.aborted === true || isAbortError(cause) ? (signal?.reason as Error) : unreachable(what, cause));
-      });
+      request.on('error', reject);
       request.end(body);
     });
   }
@@ -84,7 +115,7 @@ export class HttpTransport {
 
   /** A new pool when what connections are made with has changed; what runs on the old one goes on. */
   async #currentAgent(): Promise<http.Agent> {
-    const pool = { keepAlive: true, maxSockets: MAX_SOCKETS, keepAliveMsecs: KEEP_ALIVE_MS };
+    const pool = { keepAlive: true, maxSockets: MAX_SOCKETS, keepAliveMsecs: KEEP_ALIVE_MS, timeout: UNUSED_MS };
     if (this.#isPlain) return (this.#agent ??= new http.Agent(pool));
     const nowMs = this.#clock.monotonicMs();
     if (this.#agent !== undefined && !this.#wasRefused && nowMs - this.#tlsReadMs < TLS_FRESH_MS) return this.#agent;
@@ -93,6 +124,7 @@ export class HttpTransport {
     const text = JSON.stringify(tls, (_key, value: unknown) =>
       Buffer.isBuffer(value) ? value.toString('base64') : value,
     );
+    // What runs on the old one ends there; its unused connections are closed when their time is over.
     if (this.#agent === undefined || text !== this.#tlsText) this.#agent = new https.Agent({ ...pool, ...tls });
     this.#tlsText = text;
     return this.#agent;

@@ -19,6 +19,8 @@ export interface WatchOptions extends Selection {
   readonly resourceVersion: string;
   /** After which the server ends the watch. */
   readonly timeoutSeconds: number;
+  /** The server has accepted the watch; events may be long in coming. */
+  readonly onOpened?: () => void;
 }
 
 export type WatchEvent<T> =

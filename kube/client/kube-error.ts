@@ -11,7 +11,8 @@ export type KubeErrorCode =
   | 'KUBE_TOO_MANY_REQUESTS'
   | 'KUBE_INVALID'
   | 'KUBE_UNAVAILABLE'
-  | 'KUBE_CONFIG';
+  | 'KUBE_CONFIG'
+  | 'KUBE_LEASE_LOST';
 
 const RETRIES: Readonly<Record<KubeErrorCode, RetryClass>> = {
   KUBE_NOT_FOUND: 'never',
@@ -24,6 +25,7 @@ const RETRIES: Readonly<Record<KubeErrorCode, RetryClass>> = {
   KUBE_INVALID: 'never',
   KUBE_UNAVAILABLE: 'transient',
   KUBE_CONFIG: 'never',
+  KUBE_LEASE_LOST: 'never',
 };
 
 export class KubeError extends WindlassError {

@@ -3,6 +3,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { errorCode } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
+import { KubeError } from '../client/kube-error.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 /** When to look again although nothing has changed. */
@@ -63,6 +64,6 @@ async function reconcileOne(options: ControllerOptions, key: string, signal: Abo
       error: error instanceof Error ? error.message : String(error),
       failures: queue.failures(key) + 1,
     });
-    queue.addRateLimited(key);
+    queue.addRateLimited(key, error instanceof KubeError ? error.retryAfterMs : undefined);
   }
 }

@@ -1,7 +1,7 @@
 // Events on an object, as client-go's recorder makes them: the first of a reason is created, later ones count on in it
 // (node-agent §2.6). They are for people: one that cannot be written is dropped, not waited for.
 import type { Clock } from '../../base/clock.ts';
-import { errorCode } from '../../base/errors.ts';
+import { errorCode, hasCode } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { CoreEvent } from '../api/core.ts';
 import { KINDS } from '../api/kinds.ts';
@@ -64,6 +64,17 @@ export class EventRecorder {
     await this.#tail;
   }
 
+  /** False when the server has forgotten the event, as it does after an hour. */
+  async #countOn({ name }: Known, change: object): Promise<boolean> {
+    try {
+      await this.#options.client.patch(KINDS.event, name, change);
+      return true;
+    } catch (error) {
+      if (hasCode(error, 'KUBE_NOT_FOUND')) return false;
+      throw error;
+    }
+  }
+
   async #write(
     object: KubeObject,
     { type = 'Normal', reason, message: full }: RecordedEvent,
@@ -76,8 +87,7 @@ export class EventRecorder {
     const known = this.#known.get(key);
     if (known !== undefined) {
       known.count++;
-      await client.patch(KINDS.event, known.name, { count: known.count, message, lastTimestamp: at });
-      return;
+      if (await this.#countOn(known, { count: known.count, message, lastTimestamp: at })) return;
     }
     const place = { name: `${name}.${stampNs.toString(16)}`, ...(namespace === undefined ? {} : { namespace }) };
     const { apiVersion, kind } = object;

@@ -7,6 +7,7 @@ import type { Lease } from '../api/core.ts';
 import { KINDS } from '../api/kinds.ts';
 import type { ObjectName } from '../api/object.ts';
 import type { KubeClient } from '../client/kube-client.ts';
+import { KubeError } from '../client/kube-error.ts';
 import { guarded } from './update.ts';
 
 export interface LeaderOptions {
@@ -29,7 +30,7 @@ const RETRY_MS = 2_000;
 
 /**
  * Runs `work` while this process is the leader. Its signal aborts when the lease is lost; it must end then. Resolves when `signal`
- * aborts, with the lease given back; rejects with what `work` throws, and with `LEADER_LOST` when the lease was lost: the process
+ * aborts, with the lease given back; rejects with what `work` throws, and with `KUBE_LEASE_LOST` when the lease was lost: the process
  * should end, for nobody knows what is half done.
  */
 export async function runAsLeader(
@@ -54,7 +55,8 @@ export async function runAsLeader(
     over.abort();
     await renewing;
   }
-  if (lost.signal.aborted) throw lost.signal.reason;
+  if (lost.signal.aborted)
+    throw new KubeError('KUBE_LEASE_LOST', `the lease ${options.lease.name} could not be renewed in time`);
   await holder.release();
 }
 

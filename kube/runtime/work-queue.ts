@@ -4,6 +4,8 @@ import type { Clock } from '../../base/clock.ts';
 import type { RandomSource } from '../../base/random.ts';
 import { Backoff, type BackoffTimes } from './backoff.ts';
 
+/** Node's timers take no more. Whoever asks for longer is asked once more in between. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 const BACKOFF: BackoffTimes = { firstMs: 200, maxMs: 120_000 };
 
 export interface WorkQueueDeps {
@@ -21,6 +23,7 @@ export class WorkQueue {
   readonly #backoffs = new Map<string, Backoff>();
   /** Of each name the earliest time that it was asked for. */
   readonly #timers = new Map<string, { readonly atMs: number; readonly timer: NodeJS.Timeout }>();
+  #isClosed = false;
   readonly #takers: ((key: string) => void)[] = [];
 
   constructor(deps: WorkQueueDeps, times: BackoffTimes = BACKOFF) {
@@ -53,23 +56,25 @@ export class WorkQueue {
       this.add(key);
       return;
     }
-    const atMs = this.#deps.clock.monotonicMs() + delayMs;
+    if (this.#isClosed) return;
+    const waitMs = Math.min(delayMs, MAX_TIMER_MS);
+    const atMs = this.#deps.clock.monotonicMs() + waitMs;
     const known = this.#timers.get(key);
     if (known !== undefined && known.atMs <= atMs) return;
     clearTimeout(known?.timer);
     const timer = setTimeout(() => {
       this.#timers.delete(key);
       this.add(key);
-    }, delayMs);
+    }, waitMs);
     timer.unref();
     this.#timers.set(key, { atMs, timer });
   }
 
-  /** Later each time, until the name is forgotten. */
-  addRateLimited(key: string): void {
+  /** Later each time, until the name is forgotten; not before `atLeastMs`. */
+  addRateLimited(key: string, atLeastMs = 0): void {
     let backoff = this.#backoffs.get(key);
     if (backoff === undefined) this.#backoffs.set(key, (backoff = new Backoff(this.#times, this.#deps.random)));
-    this.addAfter(key, backoff.nextMs());
+    this.addAfter(key, Math.max(atLeastMs, backoff.nextMs()));
   }
 
   forget(key: string): void {
@@ -110,6 +115,7 @@ export class WorkQueue {
 
   /** No timer adds anything any more. */
   close(): void {
+    this.#isClosed = true;
     for (const { timer } of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
   }
