@@ -76,6 +76,7 @@ export class HttpTransport {
       if (cause instanceof KubeError) throw cause;
       // Perhaps the server has another certificate now, and the file that says who signs them is newer than our copy.
       this.#tlsReadMs = -Infinity;
+      this.#dropUnused();
       throw unreachable(`${method} ${path.split('?')[0]}`, cause);
     }
   }
@@ -111,6 +112,12 @@ export class HttpTransport {
   close(): void {
     this.#agent?.destroy();
     this.#agent = undefined;
+  }
+
+  /** Where one connection has died without a word, those beside it may have too: none costs a request its time. */
+  #dropUnused(): void {
+    for (const sockets of Object.values(this.#agent?.freeSockets ?? {}))
+      for (const socket of sockets ?? []) socket.destroy();
   }
 
   /** A new pool when what connections are made with has changed; what runs on the old one goes on. */

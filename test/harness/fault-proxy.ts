@@ -35,8 +35,6 @@ export interface FaultProxyOptions {
   readonly latencyMs?: number;
   /** Bytes a second of all bodies together, each way. */
   readonly bytesPerSecond?: number;
-  /** Sees each request as it arrives. */
-  readonly onRequest?: (request: ProxiedRequest) => void;
 }
 
 export interface ProxyStats {
@@ -55,11 +53,12 @@ const newStats = (): ProxyStats => ({
 
 export class FaultProxy {
   latencyMs: number;
+  /** Sees each request as it arrives, with the port that its connection comes from. */
+  onRequest: ((request: ProxiedRequest & { readonly clientPort: number | undefined }) => void) | undefined;
   stats = newStats();
   readonly #target: URL;
   readonly #plans = new FaultPlans();
   readonly #agent: Agent;
-  readonly #onRequest: (request: ProxiedRequest) => void;
   readonly #known = new WeakSet<Socket>();
   /** What accepts, without TLS. */
   readonly #sockets = new Set<Socket>();
@@ -72,7 +71,6 @@ export class FaultProxy {
     this.#target = new URL(options.target);
     const pooled = { keepAlive: true, maxSockets: Infinity };
     this.#agent = this.#isTlsTarget ? new TlsAgent({ ...pooled, ca: options.targetCa }) : new Agent(pooled);
-    this.#onRequest = options.onRequest ?? (() => undefined);
     this.latencyMs = options.latencyMs ?? 0;
     this.#paces = { up: new Pace(options.bytesPerSecond), down: new Pace(options.bytesPerSecond) };
     // A server's own limits would be faults that nobody planned.
@@ -148,7 +146,7 @@ export class FaultProxy {
     if (this.#frozen.has(socket)) return void request.resume();
     const proxied: ProxiedRequest = { method, path: url, verb: verbOf(method, url), headers };
     this.stats.requests[proxied.verb]++;
-    this.#onRequest(proxied);
+    this.onRequest?.({ ...proxied, clientPort: socket.remotePort });
     const fault = this.#plans.take(proxied);
     if (fault?.kind === 'refuse') return void socket.resetAndDestroy();
     if (fault?.kind === 'silence') return void request.resume();

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { ApiServer } from './api-server.ts';
 import { FaultProxy, type FaultProxyOptions } from './fault-proxy.ts';
+import type { Answer, ProxiedRequest } from './proxy-faults.ts';
 
 export async function startKubeProxy(
   server: ApiServer,
@@ -14,4 +15,27 @@ export async function startKubeProxy(
     targetCa: readFileSync(server.caPath, 'utf8'),
     tls: { cert: readFileSync(certificate, 'utf8'), key: readFileSync(key, 'utf8') },
   });
+}
+
+/** What an API server says when it refuses: a Status object. */
+export function statusAnswer(status: number, reason: string, headers: Readonly<Record<string, string>> = {}): Answer {
+  const body = {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: 'planned',
+    reason,
+    code: status,
+  };
+  return { status, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) };
+}
+
+/** Watches of a kind, by the last part of its path: `configmaps`. */
+export function isWatchOf(plural: string): (request: ProxiedRequest) => boolean {
+  return ({ path }) => path.includes(`/${plural}?`) && /[?&]watch=true/.test(path);
+}
+
+export function isListOf(plural: string): (request: ProxiedRequest) => boolean {
+  return ({ method, path }) => method === 'GET' && path.includes(`/${plural}?`) && !/[?&]watch=true/.test(path);
 }
