@@ -16,7 +16,11 @@ const outdir = resolve(root, 'dist');
 const WORKER_URL = /new URL\('(\.{1,2}\/[^']+)\.ts', import\.meta\.url\)/g;
 
 /** What is started by itself, by the name of its bundle. */
-const PROGRAMS: Readonly<Record<string, string>> = { main: 'cli/main.ts', agent: 'agent/main.ts' };
+const PROGRAMS: Readonly<Record<string, string>> = {
+  main: 'cli/main.ts',
+  agent: 'agent/main.ts',
+  'restore-helper': 'restore-helper/main.ts',
+};
 
 async function workerFiles(): Promise<string[]> {
   const found = new Set<string>();

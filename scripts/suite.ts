@@ -45,6 +45,13 @@ const SUITES: Readonly<Record<string, Suite>> = {
     peers: ['etcd', 'kubernetes', 'velero'],
   },
   compat: { files: ['test/compat/**/*.test.ts'], concurrency: 1, timeoutMs: 10 * MINUTE },
+  // Our restore helper and Velero's in containers made by hand, the chart against helm.
+  chart: {
+    files: ['test/{restore-helper,chart}/**/*.test.ts'],
+    concurrency: 1,
+    timeoutMs: 10 * MINUTE,
+    peers: ['helm', 'velero'],
+  },
   kit: { files: ['test/kit/**/*.test.ts'], concurrency: 1, timeoutMs: 10 * MINUTE },
   // One cluster for all files: each is a minute or two of a real Velero's time.
   cluster: {

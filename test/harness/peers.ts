@@ -7,6 +7,7 @@ const PEERS = {
   azurite: installNpmProgram,
   etcd: buildGoProgram,
   'fake-gcs-server': buildGoProgram,
+  helm: buildGoProgram,
   kubernetes: buildGoPrograms,
   velero: buildGoPrograms,
   'velero-plugin-for-aws': buildGoPrograms,

@@ -106,6 +106,14 @@ function upwardBetweenFolders(): Offender[] {
   });
   offenders.push({ path: 'base/uses-library.ts', source: importOf('lru-cache'), rule: RESTRICTED });
   offenders.push({ path: 'base/uses-node.ts', source: importOf('node:path'), rule: undefined });
+  for (const specifier of ['../base/target.ts', '../mover/target.ts', '../test/target.ts', 'yaml'])
+    offenders.push({
+      path: `restore-helper/uses-${specifier.replace(/\W/g, '')}.ts`,
+      source: importOf(specifier),
+      rule: RESTRICTED,
+    });
+  offenders.push({ path: 'restore-helper/uses-node.ts', source: importOf('node:path'), rule: undefined });
+  offenders.push({ path: 'restore-helper/uses-own.ts', source: importOf('./uses-node.ts'), rule: undefined });
   offenders.push({ path: 'base/upward.test.ts', source: importOf('../mover/target.ts'), rule: RESTRICTED });
   offenders.push({ path: 'repo-format/upward.test.ts', source: importOf('../mover/target.ts'), rule: RESTRICTED });
   offenders.push({ path: 'mover/upward.test.ts', source: importOf('../cli/target.ts'), rule: RESTRICTED });
