@@ -27,7 +27,7 @@ interface ContainerManifest {
 
 /** The agent under test: ours, or Velero's own to see that a test is right. */
 export function agentUnderTest(): NodeAgentName {
-  return process.env[SUBJECT] === 'windlass' ? 'windlass' : 'velero';
+  return process.env[SUBJECT] === 'velero' ? 'velero' : 'windlass';
 }
 
 /** Puts this agent into the place of whichever is there, and waits until it runs. */

@@ -7,9 +7,17 @@ import { writeFileSync } from 'node:fs';
 import { agentUnderTest, useNodeAgent } from './node-agent.ts';
 import { sharedCluster } from './shared-cluster.ts';
 import { describeVolume, variedTree } from './trees.ts';
-import { loseNamespace, makeLocalVolume, makeNamespace, makePod, mountedVolume, whenRunning } from './workload.ts';
+import {
+  freshName,
+  loseNamespace,
+  makeLocalVolume,
+  makeNamespace,
+  makePod,
+  mountedVolume,
+  whenRunning,
+} from './workload.ts';
 
-const NAMESPACE = 'round-trip';
+const NAMESPACE = freshName('round-trip');
 const agent = agentUnderTest();
 const comparison = agent === 'windlass' ? 'exact' : 'stock';
 
@@ -23,8 +31,8 @@ test('a namespace is backed up, lost and restored, volumes included', async () =
   writeFileSync(join(mountedVolume(cluster, pod, 'cache'), 'first.txt'), 'of the pod itself');
   const source = ['data', 'cache'].map((volume) => describeVolume(mountedVolume(cluster, pod, volume), comparison));
 
-  await cluster.velero.createBackup('round-trip', [NAMESPACE]);
-  const backups = await cluster.velero.backupCompleted('round-trip');
+  await cluster.velero.createBackup(NAMESPACE, [NAMESPACE]);
+  const backups = await cluster.velero.backupCompleted(NAMESPACE);
   assert.deepEqual(backups.map(({ spec }) => spec.volume).sort(), ['cache', 'data']);
   for (const { spec, status } of backups) {
     assert.equal(status?.phase, 'Completed', spec.volume);
@@ -35,8 +43,8 @@ test('a namespace is backed up, lost and restored, volumes included', async () =
 
   await loseNamespace(cluster, NAMESPACE);
   await makeLocalVolume(cluster, NAMESPACE, 'data');
-  await cluster.velero.createRestore('round-trip', 'round-trip');
-  const restores = await cluster.velero.restoreCompleted('round-trip');
+  await cluster.velero.createRestore(NAMESPACE, NAMESPACE);
+  const restores = await cluster.velero.restoreCompleted(NAMESPACE);
   assert.deepEqual(
     restores.map(({ status }) => status?.phase),
     ['Completed', 'Completed'],

@@ -6,9 +6,9 @@ import { before, test } from 'node:test';
 import { agentUnderTest, useNodeAgent, type NodeAgentName } from './node-agent.ts';
 import { sharedCluster } from './shared-cluster.ts';
 import { describeVolume, variedTree } from './trees.ts';
-import { loseNamespace, makeLocalVolume, makeNamespace, makePod, whenRunning } from './workload.ts';
+import { freshName, loseNamespace, makeLocalVolume, makeNamespace, makePod, whenRunning } from './workload.ts';
 
-const NAMESPACE = 'both-agents';
+const NAMESPACE = freshName('both-agents');
 /** What changes between two backups is far less; what the volume holds is far more. */
 const SMALL_BYTES = 1 << 20;
 
@@ -26,8 +26,8 @@ before(async () => {
 /** Answers the bytes that were not known from the backup before. */
 async function backUp(agent: NodeAgentName, name: string): Promise<number> {
   await useNodeAgent(cluster, agent);
-  await velero.createBackup(name, [NAMESPACE]);
-  const [volume, ...others] = await velero.backupCompleted(name);
+  await velero.createBackup(`${NAMESPACE}-${name}`, [NAMESPACE]);
+  const [volume, ...others] = await velero.backupCompleted(`${NAMESPACE}-${name}`);
   assert.equal(others.length, 0);
   assert.equal(volume?.status?.phase, 'Completed');
   return volume?.status?.incrementalBytes ?? 0;
@@ -37,8 +37,8 @@ async function loseAndRestore(agent: NodeAgentName, backup: string): Promise<voi
   await useNodeAgent(cluster, agent);
   await loseNamespace(cluster, NAMESPACE);
   folder = await makeLocalVolume(cluster, NAMESPACE, 'data');
-  await velero.createRestore(`${backup}-restored`, backup);
-  await velero.restoreCompleted(`${backup}-restored`);
+  await velero.createRestore(`${NAMESPACE}-${backup}`, `${NAMESPACE}-${backup}`);
+  await velero.restoreCompleted(`${NAMESPACE}-${backup}`);
   await whenRunning(cluster, NAMESPACE, 'web');
 }
 
@@ -46,17 +46,17 @@ test('a chain of backups by both agents, each restored by the other', async () =
   const ours = agentUnderTest();
   const source = () => describeVolume(folder, 'stock');
 
-  assert.ok((await backUp(ours, 'chain-1')) > SMALL_BYTES, 'the first backup reads everything');
+  assert.ok((await backUp(ours, '1')) > SMALL_BYTES, 'the first backup reads everything');
   appendFileSync(join(folder, 'hello.txt'), 'and more\n');
   const second = source();
-  assert.ok((await backUp('velero', 'chain-2')) < SMALL_BYTES, "Velero's agent continues our chain");
+  assert.ok((await backUp('velero', '2')) < SMALL_BYTES, "Velero's agent continues our chain");
   appendFileSync(join(folder, 'hello.txt'), 'and yet more\n');
   const third = source();
-  assert.ok((await backUp(ours, 'chain-3')) < SMALL_BYTES, "our agent continues Velero's chain");
+  assert.ok((await backUp(ours, '3')) < SMALL_BYTES, "our agent continues Velero's chain");
 
-  await loseAndRestore(ours, 'chain-2');
+  await loseAndRestore(ours, '2');
   assert.deepEqual(source(), second, "Velero's backup, restored by ours");
-  await loseAndRestore('velero', 'chain-3');
+  await loseAndRestore('velero', '3');
   assert.deepEqual(source(), third, "our backup, restored by Velero's agent");
   await loseNamespace(cluster, NAMESPACE);
 });

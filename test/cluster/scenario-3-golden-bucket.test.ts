@@ -8,18 +8,19 @@ import { agentUnderTest, useNodeAgent } from './node-agent.ts';
 import { sharedCluster } from './shared-cluster.ts';
 import { describeVolume } from './trees.ts';
 import { VELERO_NAMESPACE } from './velero.ts';
-import { loseNamespace, makeLocalVolume, makeStorageClass, mountedVolume, whenRunning } from './workload.ts';
+import { freshName, loseNamespace, makeLocalVolume, makeStorageClass, mountedVolume, whenRunning } from './workload.ts';
 
 const cluster = await sharedCluster();
 const { kubectl, velero } = cluster;
+const RESTORE = freshName('golden');
 before(() => useNodeAgent(cluster, agentUnderTest()));
 
 test('the backup is listed, and restored as it was', async () => {
   await kubectl.whenObject('backup.velero.io', ['-n', VELERO_NAMESPACE, 'b1'], () => true);
   await makeStorageClass(cluster);
   await makeLocalVolume(cluster, 'demo', 'data');
-  await velero.createRestore('golden', 'b1');
-  const restores = await velero.restoreCompleted('golden');
+  await velero.createRestore(RESTORE, 'b1');
+  const restores = await velero.restoreCompleted(RESTORE);
   assert.deepEqual(restores.map(({ spec }) => spec.volume).sort(), ['cache', 'data']);
   const [pod, ...others] = await kubectl.list<Pod>('pods', '-n', 'demo');
   assert.ok(pod !== undefined && others.length === 0);

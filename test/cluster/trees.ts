@@ -2,6 +2,9 @@
 import { describeTree, type TreeDescription } from '../harness/describe-tree.ts';
 import { deepPath, directory, file, hardLink, sparseFile, symlink, tree, type Tree } from '../harness/tree.ts';
 
+// As the file system stores them: revision 2, effective, cap_net_bind_service permitted.
+const BIND_LOW_PORTS = Buffer.from('0100000200040000000000000000000000000000', 'hex');
+
 /** A bit of everything that a backup keeps. */
 export function variedTree(seed: string): Tree {
   const old = -2_161_728_000_123_456_789n; // 1901
@@ -22,7 +25,9 @@ export function variedTree(seed: string): Tree {
     'links/folder': symlink('../owned'),
     'links/first': file('linked'),
     'links/second': hardLink('links/first'),
-    'attributes/file': file('x', { xattrs: { 'user.note': 'kept', 'trusted.other': 'kept too' } }),
+    // Those of `trusted.` are for who may administer the whole machine, which no agent in a pod may.
+    'attributes/file': file('x', { xattrs: { 'user.note': 'kept' } }),
+    'attributes/capable': file('y', { mode: 0o755, xattrs: { 'security.capability': BIND_LOW_PORTS } }),
     sparse: sparseFile(1 << 20, [[700_000, 'in the middle']]),
     [deepPath('d', 8)]: directory(),
     [`${deepPath('d', 8)}/leaf`]: file('deep'),

@@ -61,7 +61,7 @@ export class Velero {
       '--uploader-type=kopia',
       ...free,
       ...(nodeAgent ? ['--use-node-agent'] : []),
-      `--backup-location-config=${locationConfiguration}`,
+      `--backup-location-config=${locationConfiguration(STORE_URL)}`,
     ];
   }
 
@@ -77,15 +77,16 @@ export class Velero {
   }
 
   /** A storage location beside the default one. */
-  async createLocation(name: string, bucket: string): Promise<void> {
+  async createLocation(name: string, bucket: string, url = STORE_URL): Promise<void> {
     makeBucket(this.#inside, bucket);
+    if ((await this.#kubectl.get('backupstoragelocation', '-n', VELERO_NAMESPACE, name)) !== undefined) return;
     await this.ok([
       'backup-location',
       'create',
       name,
       '--provider=aws',
       `--bucket=${bucket}`,
-      `--config=${locationConfiguration}`,
+      `--config=${locationConfiguration(url)}`,
       '--credential=cloud-credentials=cloud',
     ]);
     await this.whenLocationAvailable(name);
@@ -184,4 +185,6 @@ const RUNNING: ReadonlySet<string | undefined> = new Set([
   'FinalizingPartiallyFailed',
 ]);
 
-const locationConfiguration = `region=us-east-1,s3ForcePathStyle=true,s3Url=${STORE_URL},checksumAlgorithm=`;
+function locationConfiguration(url: string): string {
+  return `region=us-east-1,s3ForcePathStyle=true,s3Url=${url},checksumAlgorithm=`;
+}

@@ -131,7 +131,14 @@ export function mountedVolume({ inside }: Cluster, pod: Pod, volume: string): st
   return inside.path(`/var/lib/kubelet/pods/${pod.metadata.uid}/volumes/${place}`);
 }
 
-/** Ends the namespace with everything in it, as a disaster would. */
+/** Ends the namespace with everything in it, as a disaster would: nothing is given the time to end in good order. */
 export async function loseNamespace({ kubectl }: Cluster, name: string): Promise<void> {
+  // The namespace itself would wait longer than its pods do.
+  await kubectl.ok(['-n', name, 'delete', 'deployments,replicasets,pods', '--all', '--force', '--grace-period=0']);
   await kubectl.ok(['delete', 'namespace', name, '--timeout=120s'], { timeoutMs: 150_000 });
+}
+
+/** A name that no earlier run on the same cluster has used. */
+export function freshName(name: string): string {
+  return `${name}-${Date.now().toString(36)}`;
 }

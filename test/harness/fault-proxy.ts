@@ -30,6 +30,8 @@ export interface FaultProxyOptions {
   readonly targetCa?: string;
   /** PEM: the proxy speaks TLS. A client's certificate is lost on the way; its other credentials pass. */
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** Where it listens; default loopback. */
+  readonly host?: string;
   readonly port?: number;
   /** One turn there and back: once a request, once more for a new connection, once more where the client asks whether to go on. */
   readonly latencyMs?: number;
@@ -90,7 +92,7 @@ export class FaultProxy {
 
   static async start(options: FaultProxyOptions): Promise<FaultProxy> {
     const proxy = new FaultProxy(options);
-    proxy.#server.listen(options.port ?? 0, '127.0.0.1');
+    proxy.#server.listen(options.port ?? 0, options.host ?? '127.0.0.1');
     await once(proxy.#server, 'listening');
     return proxy;
   }
