@@ -93,10 +93,14 @@ export class Agent {
       const parallel = cpuLimit === undefined ? undefined : Math.max(1, Math.ceil(cpuLimit));
       return { memoryLimitBytes: memoryLimitBytes(), parallel };
     };
+    const mover = { environment, compileCache: join(this.#flags.scratchFolder, 'compile') };
     const runs = new Runs({
       clock,
       logger,
-      environment,
+      mover,
+      onDerivedKey: (job, key) => {
+        if (job.kind !== 'mark') directory.keepKey(job.repository, key);
+      },
       onChange(uid, change) {
         if (change !== 'started') return wake(uid);
         backupReconciler.onStarted(uid);
@@ -176,7 +180,7 @@ export class Agent {
         volumes,
         settings,
         onNotEmpty: this.#flags.restoreNotEmpty,
-        mover: { environment, logger },
+        mover: { ...mover, logger },
         onOutcome: ({ totalBytes, files }) => metrics.moved('restore', totalBytes, files, 0),
       }),
       restores.store,

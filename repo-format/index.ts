@@ -3,6 +3,7 @@ export { systemRandom } from '../base/random.ts';
 export type { BlobId, BlobMetadata, BlobStorage } from './blob/storage.ts';
 export { newStorageStats, type StorageStats } from './blob/wrap/counting.ts';
 export { openFilesystemStorage } from './blob/filesystem.ts';
+export { deriveFormatKey, type DeriveFormatKey } from './crypto/key-derivation.ts';
 export { COMPRESSORS } from './compression/compressor.ts';
 export { zstdBackend } from './compression/compressor.ts';
 export { contentKey, writeContentKey, type ContentId, parseContentId } from './index/content-id.ts';

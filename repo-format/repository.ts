@@ -71,7 +71,7 @@ export interface RepositoryDeps {
   readonly random: RandomSource;
   readonly logger?: Logger;
   readonly processes?: { readonly self: string; isGone(owner: string): boolean };
-  /** Tests give a cheap one; nothing else may. */
+  /** For whoever has the key already: it takes a fifth of a second and 64 MiB. Tests give a cheap one. */
   readonly deriveKey?: FormatDeps['deriveKey'];
 }
 

@@ -4,13 +4,15 @@ import type { Clock } from '../../base/clock.ts';
 import { isAbortError, serializeError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { type MoverOptions, type MoverProcess, startMover } from '../datapath/mover-process.ts';
-import type { Job } from '../datapath/job.ts';
+import type { DerivedKey, Job } from '../datapath/job.ts';
 import type { RunProgress, RunView, StopReason } from './run-view.ts';
 
 export interface RunsDeps {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly environment: MoverOptions['environment'];
+  readonly mover: Omit<MoverOptions, 'onMessage' | 'logger'>;
+  /** A mover has derived the key of the repository that its job names. */
+  readonly onDerivedKey: (job: Job, key: DerivedKey) => void;
   /** Something about the run of this object has changed. */
   readonly onChange: (uid: string, change: 'started' | 'progress' | 'ended') => void;
   readonly onEnded?: (ended: EndedRun) => void;
@@ -66,12 +68,13 @@ export class Runs {
     };
     this.#runs.set(uid, run);
     const startedMs = clock.monotonicMs();
-    const { environment, logger } = this.#deps;
+    const { mover, logger } = this.#deps;
     const process = startMover(job, {
-      environment,
+      ...mover,
       logger,
       onMessage: (message) => {
         if (message.type === 'progress') this.#progress(uid, run, message);
+        else if (message.type === 'derived') this.#deps.onDerivedKey(job, message.derivedKey);
         else this.#deps.onChange(uid, 'started');
       },
     });

@@ -21,8 +21,19 @@ export interface RepositoryAccess {
   readonly password: string;
   /** The one before, while the password is being changed. */
   readonly previousPassword?: string | undefined;
+  /** What another data mover has derived from the password: the slow step of opening a repository. */
+  readonly derivedKey?: DerivedKey | undefined;
   readonly cacheRoot: string;
   readonly cacheBytes?: number | undefined;
+}
+
+/** As good as the password that it comes from: kept in memory, never written. */
+export interface DerivedKey {
+  readonly algorithm: string;
+  readonly password: string;
+  /** In base64. */
+  readonly salt: string;
+  readonly key: string;
 }
 
 interface CommonJob {
@@ -109,6 +120,7 @@ export interface RestoreOutcome {
 
 export type Message =
   | { readonly type: 'started' }
+  | { readonly type: 'derived'; readonly derivedKey: DerivedKey }
   | { readonly type: 'progress'; readonly bytesDone: number; readonly totalBytes: number; readonly files: number }
   | { readonly type: 'backed-up'; readonly outcome: BackupOutcome; readonly maxRssBytes: number }
   | { readonly type: 'restored'; readonly outcome: RestoreOutcome; readonly maxRssBytes: number }

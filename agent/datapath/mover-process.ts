@@ -7,7 +7,7 @@ import { deserializeError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Job, Message } from './job.ts';
 
-export type MoverMessage = Exclude<Message, { readonly type: 'failed' }>;
+export type MoverMessage = Extract<Message, { readonly type: 'started' | 'progress' | 'derived' }>;
 /** What a job is answered with at its end. */
 export type MoverResult = Extract<Message, { readonly type: 'backed-up' | 'restored' | 'marked' }>;
 
@@ -22,6 +22,8 @@ export interface MoverProcess {
 export interface MoverOptions {
   readonly onMessage: (message: MoverMessage) => void;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Folder for compiled code: it halves the start of the next mover. */
+  readonly compileCache?: string | undefined;
   readonly logger: Logger;
 }
 
@@ -32,12 +34,16 @@ const HEAP_SHARE = 0.5;
 
 const program = fileURLToPath(new URL('../data-mover.ts', import.meta.url));
 
-export function startMover(job: Job, { onMessage, environment, logger }: MoverOptions): MoverProcess {
+export function startMover(job: Job, { onMessage, environment, compileCache, logger }: MoverOptions): MoverProcess {
   const heapMib = job.memoryLimitBytes === undefined ? undefined : (job.memoryLimitBytes * HEAP_SHARE) / 2 ** 20;
   const flags = heapMib === undefined ? [] : [`--max-old-space-size=${Math.max(64, Math.round(heapMib))}`];
   const child = spawn(process.execPath, [...flags, program], {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...environment, NODE_OPTIONS: '' },
+    env: {
+      ...environment,
+      NODE_OPTIONS: '',
+      ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }),
+    },
   });
   // It may have died before it took the job; how it ended says so.
   child.stdin.on('error', () => undefined);
@@ -67,13 +73,13 @@ async function follow(
   child: ChildProcess & { readonly stdout: Readable },
   { onMessage, lastWords, logger }: Pick<MoverOptions, 'onMessage' | 'logger'> & { readonly lastWords: () => string },
 ): Promise<MoverResult> {
-  let end: Message | undefined;
+  let end: Exclude<Message, MoverMessage> | undefined;
   const lines = createInterface({ input: child.stdout });
   lines.on('line', (line) => {
     const message = parseMessage(line);
     if (message === undefined) logger.warn('the data mover said something unexpected', { line: line.slice(0, 200) });
-    else if (message.type === 'started' || message.type === 'progress') onMessage(message);
-    else end = message;
+    else if (isEnd(message)) end = message;
+    else onMessage(message);
   });
   const { code, signal } = await new Promise<Ending>((resolve) => {
     child.once('error', (cause) => resolve({ code: null, signal: null, cause }));
@@ -81,7 +87,7 @@ async function follow(
   });
   if (end === undefined) throw died({ code, signal }, lastWords());
   if (end.type === 'failed') throw deserializeError(end.error);
-  return end as MoverResult;
+  return end;
 }
 
 interface Ending {
@@ -100,6 +106,10 @@ function died({ code, signal }: Ending, lastWords: string): WindlassError {
     retry: 'transient',
     context: { exitCode: code, signal },
   });
+}
+
+function isEnd(message: Message): message is Exclude<Message, MoverMessage> {
+  return message.type !== 'started' && message.type !== 'progress' && message.type !== 'derived';
 }
 
 function parseMessage(line: string): Message | undefined {

@@ -1,7 +1,7 @@
 // A data mover's own view of the repository: opened with the password of the job, or with the one before while it is being changed.
 import { hasCode } from '../../base/errors.ts';
 import { processOwners } from '../../base/process-owner.ts';
-import { newStorageStats } from '../../repo-format/index.ts';
+import { deriveFormatKey, type DeriveFormatKey, newStorageStats } from '../../repo-format/index.ts';
 import { locationStore, openVeleroRepository, type OpenedRepository } from '../../repo-format/velero/index.ts';
 import type { RepositoryAccess } from '../datapath/job.ts';
 import type { MoverContext } from './context.ts';
@@ -13,7 +13,12 @@ export async function openRepository(
 ): Promise<OpenedRepository> {
   const { volumeNamespace, credentialsFile, caCertPem, cacheRoot, cacheBytes } = access;
   const located = locationStore(access.location, { volumeNamespace, credentialsFile, caCertPem });
-  const deps = { ...context, storageStats: newStorageStats(), processes: processOwners() };
+  const deps = {
+    ...context,
+    storageStats: newStorageStats(),
+    processes: processOwners(),
+    deriveKey: deriveOnce(access, context),
+  };
   const open = (password: string) => {
     const options = { password, readOnly, cacheRoot, cacheBytes, memoryLimitBytes };
     return openVeleroRepository(located, options, deps, context.signal);
@@ -25,4 +30,18 @@ export async function openRepository(
     context.logger.info('the repository still has the password before the last');
     return await open(access.previousPassword);
   }
+}
+
+/** Takes the key that another mover has derived, or tells of the one derived here. */
+function deriveOnce({ derivedKey }: RepositoryAccess, context: MoverContext): DeriveFormatKey {
+  return async (algorithm, password, salt) => {
+    const saltText = Buffer.from(salt).toString('base64');
+    const isKnown =
+      derivedKey?.algorithm === algorithm && derivedKey.salt === saltText && derivedKey.password === password;
+    if (isKnown) return new Uint8Array(Buffer.from(derivedKey.key, 'base64'));
+    const key = await deriveFormatKey(algorithm, password, salt);
+    const keyText = Buffer.from(key).toString('base64');
+    context.send({ type: 'derived', derivedKey: { algorithm, password, salt: saltText, key: keyText } });
+    return key;
+  };
 }

@@ -12,7 +12,7 @@ import {
   type Store,
 } from '../../kube/index.ts';
 import { readLocation } from '../../repo-format/velero/index.ts';
-import type { RepositoryAccess } from '../datapath/job.ts';
+import type { DerivedKey, RepositoryAccess } from '../datapath/job.ts';
 import type { Secrets } from './secrets.ts';
 
 export interface RepositoryDirectoryDeps {
@@ -42,9 +42,15 @@ const KOPIA = 'kopia';
 
 export class RepositoryDirectory {
   readonly #deps: RepositoryDirectoryDeps;
+  /** By namespace and location. */
+  readonly #derivedKeys = new Map<string, DerivedKey>();
 
   constructor(deps: RepositoryDirectoryDeps) {
     this.#deps = deps;
+  }
+
+  keepKey({ volumeNamespace, location }: RepositoryAccess, key: DerivedKey): void {
+    this.#derivedKeys.set(`${location.name}/${volumeNamespace}`, key);
   }
 
   /** `REPOSITORY_NOT_READY` when waiting will not help. Asks for a repository that nobody has asked for yet. */
@@ -87,6 +93,7 @@ export class RepositoryDirectory {
       credentialsFile,
       caCertPem,
       ...(await this.#passwords(signal)),
+      derivedKey: this.#derivedKeys.get(`${name}/${volumeNamespace}`),
       cacheRoot,
       cacheBytes: cacheBytes(),
     };

@@ -1,7 +1,9 @@
 // Who we are to an S3 store. Nothing is read before the first request, and everything anew after `forget`: files that rotate
 // are followed. Where keys come from is the library's business; only parts of it that are needed are loaded.
+import { readFile } from 'node:fs/promises';
 import type { fromIni as FromIni } from '@aws-sdk/credential-provider-ini';
 import type { S3Credentials, S3Options } from './s3-options.ts';
+import { plainCredentials } from './s3-profile.ts';
 
 type AwsIdentityProperties = Parameters<ReturnType<typeof FromIni>>[0];
 
@@ -66,6 +68,12 @@ export async function provideCredentials(
 ): Promise<ProvidedCredentials> {
   const { credentials, credentialsFile, profile } = options;
   if (credentials !== undefined) return credentials;
+  if (credentialsFile !== undefined) {
+    // What cannot be read is for the library to name.
+    const text = await readFile(credentialsFile, 'utf8').catch(() => '');
+    const plain = plainCredentials(text, profile ?? 'default');
+    if (plain !== undefined) return plain;
+  }
   const profileOption = profile === undefined ? {} : { profile };
   const identity = { callerClientConfig: await caller() } as AwsIdentityProperties;
   if (credentialsFile !== undefined) {
