@@ -5,11 +5,8 @@ import { errorCode, hasCode, serializeError, WindlassError } from '../../base/er
 import type { Logger } from '../../base/logger.ts';
 import {
   type EventRecorder,
-  guarded,
-  KINDS,
   type Kind,
   type KubeClient,
-  LABEL,
   nameOfKey,
   objectKey,
   type Pod,
@@ -23,8 +20,9 @@ import type { Slots } from '../datapath/slots.ts';
 import type { ResolvedVolume, VolumeResolver } from '../host/volume-resolver.ts';
 import type { Readiness, RepositoryDirectory, RepositoryName } from '../repository/repository-access.ts';
 import { DataPathEvents } from './data-path-events.ts';
+import { removeHostingPod } from './hosting-pod.ts';
+import { ObjectWriter } from './object-writer.ts';
 import { decide, type Decision, type Label, messageOf, type PodState, PROGRESS_MS } from './policy.ts';
-import { Remembered } from './remembered.ts';
 import type { Runs } from './runs.ts';
 import { isFinal, type Movement, phaseOf, podName, podOf, timeMs } from './subject.ts';
 import * as transitions from './transitions.ts';
@@ -70,6 +68,7 @@ export interface MovementDeps {
   readonly prepareTimeoutMs: number;
   readonly resourceTimeoutMs: number;
   readonly operationTimeoutMs: number;
+  readonly onBegun?: (movement: Movement) => void;
   readonly onEnded?: (movement: Movement, phase: 'Completed' | 'Failed' | 'Canceled') => void;
 }
 
@@ -94,7 +93,7 @@ export class MovementReconciler<T extends Movement> {
   readonly #store: Store<T>;
   readonly #queue: WorkQueue;
   readonly #deps: MovementDeps;
-  readonly #remembered = new Remembered<T>();
+  readonly #writer: ObjectWriter<T>;
   readonly #notes = new Map<string, Notes>();
   readonly #keys = new Map<string, string>();
   readonly #events: DataPathEvents;
@@ -104,6 +103,7 @@ export class MovementReconciler<T extends Movement> {
     this.#store = store;
     this.#queue = queue;
     this.#deps = deps;
+    this.#writer = new ObjectWriter(deps.client, kind.kind);
     this.#events = new DataPathEvents(deps.recorder, kind.label);
   }
 
@@ -136,7 +136,7 @@ export class MovementReconciler<T extends Movement> {
 
   /** The object as last written or last seen, whichever is newer: the cache runs behind our own writes. */
   #current(key: string): T | undefined {
-    return this.#remembered.newest(key, this.#store.get(key));
+    return this.#writer.newest(key, this.#store.get(key));
   }
 
   #decide(movement: T): Decision {
@@ -262,6 +262,7 @@ export class MovementReconciler<T extends Movement> {
     if (answer !== undefined) return this.#wait(movement, answer, signal);
     await this.#removeHostingPod(movement, signal);
     await this.#write(movement, transitions.begun(this.#deps.clock.nowMs()), signal);
+    this.#deps.onBegun?.(movement);
     this.#log('begun', movement);
     return 'again';
   }
@@ -329,11 +330,9 @@ export class MovementReconciler<T extends Movement> {
     const text = `${bytesDone}/${totalBytes}`;
     if (nowMs < dueMs) return { requeueAfterMs: dueMs - nowMs };
     if (text === notes.progressText) return { requeueAfterMs: PROGRESS_MS };
-    const { name, namespace } = movement.metadata;
     const hadMessage = (movement.status?.message ?? '') !== '';
     const status = { progress: { bytesDone, totalBytes }, ...(hadMessage ? { message: '' } : {}) };
-    // Not guarded: numbers harm nobody, whoever has written meanwhile.
-    this.#remember(await this.#deps.client.patch(this.#kind.kind, { name, namespace }, { status }, signal));
+    await this.#writer.merge(movement, { status }, signal);
     notes.progressMs = nowMs;
     notes.progressText = text;
     this.#events.progress(movement, run.progress);
@@ -403,23 +402,8 @@ export class MovementReconciler<T extends Movement> {
     return undefined;
   }
 
-  /** An agent of Velero's that was here before has left its own mover: two of them would both go on. */
   async #removeHostingPod(movement: T, signal: AbortSignal): Promise<void> {
-    const { client, pods, namespace } = this.#deps;
-    const { name, uid } = movement.metadata;
-    const pod = pods.get(`${namespace}/${name}`);
-    const label = this.#kind.label === 'PVB' ? LABEL.podVolumeBackup : LABEL.podVolumeRestore;
-    const isHosting =
-      pod?.metadata.labels?.[label] === name &&
-      pod.metadata.ownerReferences?.some((owner) => owner.uid === uid) === true &&
-      pod.metadata.deletionTimestamp === undefined;
-    if (!isHosting) return;
-    this.#log('removing the pod of another agent', movement, { pod: name });
-    try {
-      await client.delete(KINDS.pod, { name, namespace }, { uid: pod.metadata.uid, gracePeriodSeconds: 0 }, signal);
-    } catch (error) {
-      if (!hasCode(error, 'KUBE_NOT_FOUND')) throw error;
-    }
+    if (await removeHostingPod(movement, this.#deps, signal)) this.#log('removed the pod of another agent', movement);
   }
 
   /** Why it does not go on, for whoever looks at it; seldom enough not to weigh on the API. */
@@ -431,30 +415,8 @@ export class MovementReconciler<T extends Movement> {
     await this.#write(movement, { status: { message } }, signal);
   }
 
-  async #write(movement: T, merge: object, signal: AbortSignal): Promise<void> {
-    const { name, namespace, resourceVersion } = movement.metadata;
-    try {
-      const patch = guarded(merge, resourceVersion);
-      this.#remember(await this.#deps.client.patch(this.#kind.kind, { name, namespace }, patch, signal));
-    } catch (error) {
-      // Somebody else has written: what we have is of no use any more, whichever is newer.
-      if (hasCode(error, 'KUBE_CONFLICT') || hasCode(error, 'KUBE_NOT_FOUND')) await this.#refresh(movement, signal);
-      throw error;
-    }
-  }
-
-  async #refresh({ metadata }: T, signal: AbortSignal): Promise<void> {
-    const { name, namespace } = metadata;
-    try {
-      this.#remember(await this.#deps.client.get(this.#kind.kind, { name, namespace }, signal));
-    } catch (error) {
-      if (!hasCode(error, 'KUBE_NOT_FOUND')) throw error;
-      this.#remembered.markGone(objectKey(metadata), metadata.uid);
-    }
-  }
-
-  #remember(movement: T): void {
-    this.#remembered.set(objectKey(movement.metadata), movement);
+  #write(movement: T, merge: object, signal: AbortSignal): Promise<void> {
+    return this.#writer.write(movement, merge, signal);
   }
 
   #notesOf({ metadata }: T): Notes {
@@ -476,7 +438,6 @@ export class MovementReconciler<T extends Movement> {
     runs.forget(metadata.uid);
     this.#notes.delete(metadata.uid);
     this.#keys.delete(metadata.uid);
-    this.#remembered.delete(objectKey(metadata));
   }
 
   /** The object is gone. A mover that still works for it ends. */
@@ -490,7 +451,7 @@ export class MovementReconciler<T extends Movement> {
       this.#notes.delete(uid);
       this.#keys.delete(uid);
     }
-    this.#remembered.delete(key);
+    this.#writer.forget(key);
   }
 
   #log(message: string, { metadata, spec }: T, fields: object = {}): void {

@@ -1,0 +1,66 @@
+// What is kept of objects that are followed: a node agent sees all volumes of a cluster and all pods of its node, and few members of
+// them count.
+import { type KubeObject, LABEL, type Pod, type PodVolumeBackup } from '../kube/index.ts';
+import { phaseOf } from './data-movement/subject.ts';
+
+/** Of backups on other nodes only what decisions look at: there are thousands. */
+export function slimBackup(nodeName: string): (backup: PodVolumeBackup) => PodVolumeBackup {
+  return (backup) => (backup.spec.node === nodeName ? withoutManagedFields(backup) : foreignBackup(backup));
+}
+
+function foreignBackup(backup: PodVolumeBackup): PodVolumeBackup {
+  const { apiVersion, kind, metadata, spec } = backup;
+  const { name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels } = metadata;
+  const onGoing = labels?.[LABEL.exposeOnGoing];
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      uid,
+      resourceVersion,
+      creationTimestamp,
+      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+      ...(onGoing === undefined ? {} : { labels: { [LABEL.exposeOnGoing]: onGoing } }),
+    },
+    spec: {
+      node: spec.node,
+      pod: {},
+      volume: '',
+      backupStorageLocation: '',
+      repoIdentifier: '',
+      ...(spec.cancel === true ? { cancel: true } : {}),
+    },
+    status: { phase: phaseOf(backup) },
+  };
+}
+
+/** Environments and statuses of containers can be large. */
+export function slimPod(pod: Pod): Pod {
+  const { apiVersion, kind, spec, status } = pod;
+  const { phase, initContainerStatuses } = status ?? {};
+  return {
+    apiVersion,
+    kind,
+    metadata: withoutManagedFields(pod).metadata,
+    spec: {
+      ...(spec.nodeName === undefined ? {} : { nodeName: spec.nodeName }),
+      ...(spec.volumes === undefined ? {} : { volumes: spec.volumes }),
+    },
+    status: {
+      ...(phase === undefined ? {} : { phase }),
+      ...(initContainerStatuses === undefined ? {} : { initContainerStatuses }),
+    },
+  };
+}
+
+/** Name and labels. */
+export function onlyMetadata<T extends KubeObject>({ apiVersion, kind, metadata }: T): T {
+  return { apiVersion, kind, metadata } as T;
+}
+
+export function withoutManagedFields<T extends KubeObject>(object: T): T {
+  const { managedFields: _, ...metadata } = object.metadata as T['metadata'] & { managedFields?: unknown };
+  return { ...object, metadata };
+}
