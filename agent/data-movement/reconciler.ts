@@ -38,18 +38,28 @@ export interface MovementKind<T extends Movement> {
   acceptedStatus(): object;
   job(movement: T, volume: ResolvedVolume, signal: AbortSignal): Promise<Job>;
   completed(movement: T, result: MoverResult): Completion;
-  /** Whoever waits for the volume is told before the object says that it has failed. */
-  beforeFailure?(movement: T, failure: { readonly code: string; readonly message: string }): Promise<void>;
+  /**
+   * Whoever waits for the volume is told before the object says that it has failed. Annotations that are answered are for
+   * `afterwards`, which is then still to come.
+   */
+  beforeFailure?(movement: T, failure: Failure): Promise<Annotations | undefined>;
   /** What remains to be done for an object that has ended; true when it is not over yet. */
   afterwards?(movement: T): Promise<boolean>;
 }
+
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+}
+
+type Annotations = Readonly<Record<string, string>>;
 
 export interface Completion {
   readonly status: object;
   readonly message?: string | undefined;
   /** Also told as an event of type Warning. */
   readonly warning?: string | undefined;
-  readonly annotations?: Readonly<Record<string, string>>;
+  readonly annotations?: Annotations;
   readonly keepFinalizer?: boolean;
 }
 
@@ -359,16 +369,12 @@ export class MovementReconciler<T extends Movement> {
     this.#over(movement, 'Completed', { result: JSON.stringify(status), message });
   }
 
-  async #fail(
-    movement: T,
-    failure: { readonly code: string; readonly message: string },
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #fail(movement: T, failure: Failure, signal: AbortSignal): Promise<void> {
     const wasInProgress = phaseOf(movement) === 'InProgress';
-    await this.#tellWaiting(movement, failure);
+    const held = await this.#tellWaiting(movement, failure);
     const message = wasInProgress ? `${pathName(this.#kind.label)} failed: ${failure.message}` : failure.message;
     const nowMs = this.#deps.clock.nowMs();
-    await this.#write(movement, transitions.ended(movement, { phase: 'Failed', nowMs, message }), signal);
+    await this.#write(movement, transitions.ended(movement, { phase: 'Failed', nowMs, message, ...held }), signal);
     this.#events.failed(movement, message);
     this.#over(movement, 'Failed', { message });
   }
@@ -376,22 +382,29 @@ export class MovementReconciler<T extends Movement> {
   async #cancel(movement: T, message: string | undefined, signal: AbortSignal): Promise<void> {
     const text = message ?? movement.status?.message ?? '';
     const isForeign = !this.#kind.isOurs(movement);
-    if (!isForeign) {
-      const failure = { code: 'CANCELED', message: text === '' ? 'the restore was cancelled' : text };
-      await this.#tellWaiting(movement, failure);
-    }
+    const failure = { code: 'CANCELED', message: text === '' ? 'the restore was cancelled' : text };
+    const held = isForeign ? {} : await this.#tellWaiting(movement, failure);
     const nowMs = this.#deps.clock.nowMs();
-    await this.#write(movement, transitions.ended(movement, { phase: 'Canceled', nowMs, message: text }), signal);
+    await this.#write(
+      movement,
+      transitions.ended(movement, { phase: 'Canceled', nowMs, message: text, ...held }),
+      signal,
+    );
     this.#events.canceled(movement);
     this.#over(movement, 'Canceled', {});
   }
 
-  async #tellWaiting(movement: T, failure: { readonly code: string; readonly message: string }): Promise<void> {
+  async #tellWaiting(
+    movement: T,
+    failure: Failure,
+  ): Promise<Pick<transitions.Ending, 'annotations' | 'keepFinalizer'>> {
     try {
-      await this.#kind.beforeFailure?.(movement, failure);
+      const annotations = await this.#kind.beforeFailure?.(movement, failure);
+      return annotations === undefined ? {} : { annotations, keepFinalizer: true };
     } catch (error) {
       // Its volume may be gone with its pod: then nobody waits any more.
       this.#log('the waiting pod could not be told', movement, { code: errorCode(error), error: String(error) });
+      return {};
     }
   }
 

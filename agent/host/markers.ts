@@ -9,6 +9,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  renameSync,
   rmdirSync,
   unlinkSync,
   writeSync,
@@ -40,12 +41,22 @@ export function writeFailureMarker(volume: VolumeRoot, restoreUid: string, reaso
   writeMarker(volume, `${restoreUid}.failed`, `${JSON.stringify({ ...reason, message })}\n`);
 }
 
+/**
+ * Before the data: what an earlier attempt has left is gone, and the folder is there, so that the marker's coming does not change the
+ * time of the restored root.
+ */
+export function prepareMarkers(volume: VolumeRoot, restoreUid: string): void {
+  withFolder(volume, true, (fd) => removeFiles(fd, restoreUid));
+}
+
 /** Removes the restore's own files, and the folder when nothing else is in it. */
 export function removeMarkers(volume: VolumeRoot, restoreUid: string): void {
-  const folder = withFolder(volume, false, (fd) => {
-    for (const name of [restoreUid, `${restoreUid}.failed`]) ignoring('ENOENT', () => unlinkSync(at(fd, name)));
-  });
+  const folder = withFolder(volume, false, (fd) => removeFiles(fd, restoreUid));
   if (folder) ignoring(['ENOTEMPTY', 'EEXIST', 'ENOENT'], () => rmdirSync(at(volume.fd, FOLDER)));
+}
+
+function removeFiles(folder: number, restoreUid: string): void {
+  for (const name of [restoreUid, `${restoreUid}.failed`]) ignoring('ENOENT', () => unlinkSync(at(folder, name)));
 }
 
 /** Opens a root that other users may not search, as long as one of them waits for a marker. The bits that it had, if it was closed. */
@@ -64,9 +75,10 @@ export function closeRoot(volume: VolumeRoot, mode: number): void {
 
 function writeMarker(volume: VolumeRoot, name: string, content: string): void {
   withFolder(volume, true, (fd) => {
-    // Of an earlier attempt, or a link in its place.
-    ignoring('ENOENT', () => unlinkSync(at(fd, name)));
-    const file = openSync(at(fd, name), FILE_FLAGS, 0o644);
+    // No reader meets half a file, and no crash takes back what was said.
+    const unfinished = `${name}.new`;
+    ignoring('ENOENT', () => unlinkSync(at(fd, unfinished)));
+    const file = openSync(at(fd, unfinished), FILE_FLAGS, 0o644);
     try {
       fchmodSync(file, 0o644);
       writeSync(file, content);
@@ -74,6 +86,7 @@ function writeMarker(volume: VolumeRoot, name: string, content: string): void {
     } finally {
       closeSync(file);
     }
+    renameSync(at(fd, unfinished), at(fd, name));
     fsyncSync(fd);
   });
   fsyncSync(volume.fd);

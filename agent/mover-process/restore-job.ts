@@ -5,7 +5,7 @@ import { WindlassError } from '../../base/errors.ts';
 import { type RestoreProgress, type RestoreReceipt, restoreSnapshot } from '../../mover/index.ts';
 import { loadSnapshot, type ManifestId } from '../../repo-format/index.ts';
 import type { RestoreJob, RestoreOutcome } from '../datapath/job.ts';
-import { openClosedRoot, writeDoneMarker } from '../host/markers.ts';
+import { openClosedRoot, prepareMarkers, writeDoneMarker } from '../host/markers.ts';
 import { openVolume, pathOf, type VolumeRoot } from '../host/volume-root.ts';
 import type { MoverContext } from './context.ts';
 import { openRepository } from './open-repository.ts';
@@ -17,6 +17,7 @@ export async function runRestoreJob(job: RestoreJob, context: MoverContext): Pro
   const volume = openVolume(job.volume);
   try {
     requireRoom(job, volume);
+    prepareMarkers(volume, job.restoreUid);
     const { memoryLimitBytes } = job;
     const { repository: opened } = await openRepository(job.repository, { readOnly: true, memoryLimitBytes }, context);
     await using repository = opened;

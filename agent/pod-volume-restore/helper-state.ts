@@ -3,11 +3,17 @@ import type { Pod } from '../../kube/index.ts';
 
 export const HELPER = 'restore-wait';
 
-/** `absent`: the pod has none, or the kubelet has not come to it yet. */
-export type HelperState = 'absent' | 'running' | 'ended';
+/**
+ * `absent`: the pod has none, or the kubelet has not come to it yet. `waits`: it was started and has not ended well; the pod's volumes
+ * are mounted, and it looks for its markers, now or when it is started again. `over`: it has seen them all.
+ */
+export type HelperState = 'absent' | 'waits' | 'over';
 
 export function helperState({ status }: Pod): HelperState {
-  const state = status?.initContainerStatuses?.find(({ name }) => name === HELPER)?.state;
-  if (state?.running !== undefined) return 'running';
-  return state?.terminated === undefined ? 'absent' : 'ended';
+  const helper = status?.initContainerStatuses?.find(({ name }) => name === HELPER);
+  if (helper === undefined) return 'absent';
+  const { state, lastState, restartCount = 0 } = helper;
+  if (state?.terminated?.exitCode === 0) return 'over';
+  if (state?.running !== undefined || state?.terminated !== undefined) return 'waits';
+  return restartCount > 0 || lastState?.terminated !== undefined ? 'waits' : 'absent';
 }

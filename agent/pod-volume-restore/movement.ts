@@ -1,4 +1,5 @@
 // What is a PodVolumeRestore's own: which pod is ready for it, and how the pod's init container is told how it went.
+import { WindlassError } from '../../base/errors.ts';
 import { ANNOTATION, KINDS, type Pod, type PodVolumeRestore, type Store } from '../../kube/index.ts';
 import type { MarkJob, RestoreJob, RestoreOutcome } from '../datapath/job.ts';
 import type { MoverOptions } from '../datapath/mover-process.ts';
@@ -9,6 +10,9 @@ import { podName, podOf } from '../data-movement/subject.ts';
 import { isKopia, type MoverSettings, positive } from '../pod-volume-backup/movement.ts';
 import type { RepositoryDirectory, RepositoryName } from '../repository/repository-access.ts';
 import { helperState } from './helper-state.ts';
+
+/** It becomes the name of a file. */
+const UID = /^[A-Za-z0-9][-A-Za-z0-9]{0,127}$/;
 
 export interface RestoreMovementOptions {
   readonly nodeName: string;
@@ -25,7 +29,7 @@ export function restoreMovement(options: RestoreMovementOptions): MovementKind<P
   return {
     label: 'PVR',
     kind: KINDS.podVolumeRestore,
-    isOurs: ({ status }) => status?.node === options.nodeName,
+    isOurs: (restore) => isOurs(options, restore),
     isReady: (restore) => isReady(options, restore),
     repositoryOf,
     acceptedStatus: () => ({ node: options.nodeName }),
@@ -44,7 +48,13 @@ export function restoreMovement(options: RestoreMovementOptions): MovementKind<P
 function isReady({ pods }: RestoreMovementOptions, { spec }: PodVolumeRestore): boolean {
   if (!isKopia(spec.uploaderType)) return false;
   const pod = podOf(pods, spec.pod);
-  return pod !== undefined && helperState(pod) === 'running';
+  return pod !== undefined && helperState(pod) === 'waits';
+}
+
+/** Before a node has accepted it, it is that of its pod. */
+function isOurs({ nodeName, pods }: RestoreMovementOptions, { spec, status }: PodVolumeRestore): boolean {
+  const { node = '' } = status ?? {};
+  return node === '' ? podOf(pods, spec.pod) !== undefined : node === nodeName;
 }
 
 /** The repository is that of the namespace at backup time. */
@@ -53,8 +63,9 @@ function repositoryOf({ spec }: PodVolumeRestore): RepositoryName {
 }
 
 /** As Velero: the first owner is the Restore, whose UID the init container was given. */
-function restoreUidOf({ metadata }: PodVolumeRestore): string {
-  return metadata.ownerReferences?.[0]?.uid ?? '';
+function restoreUidOf({ metadata }: PodVolumeRestore): string | undefined {
+  const uid = metadata.ownerReferences?.[0]?.uid ?? '';
+  return UID.test(uid) ? uid : undefined;
 }
 
 async function jobOf(
@@ -64,6 +75,12 @@ async function jobOf(
   signal: AbortSignal,
 ): Promise<RestoreJob> {
   const { spec } = restore;
+  const restoreUid = restoreUidOf(restore);
+  if (restoreUid === undefined) {
+    throw new WindlassError('the PodVolumeRestore has no Restore as its owner: nobody could be told of its end', {
+      code: 'RESTORE_OWNER_MISSING',
+    });
+  }
   const { memoryLimitBytes, parallel } = settings();
   return {
     kind: 'restore',
@@ -71,7 +88,7 @@ async function jobOf(
     volume: place,
     repository: await repositories.access(repositoryOf(restore), signal),
     snapshotId: spec.snapshotID,
-    restoreUid: restoreUidOf(restore),
+    restoreUid,
     parallel: positive(spec.uploaderSettings?.['ParallelFilesDownload']) ?? parallel,
     isSparse: spec.uploaderSettings?.['WriteSparseFiles'] === 'true',
     memoryLimitBytes,
@@ -95,9 +112,7 @@ function completionOf(outcome: RestoreOutcome): Completion {
     status: { progress: { totalBytes, bytesDone: totalBytes } },
     ...(notes.length === 0 ? {} : { message: notes.join('; ') }),
     ...(refused.length === 0 ? {} : { warning: `the volume did not take ${refused.join(', ')}` }),
-    ...(closedRootMode === undefined
-      ? {}
-      : { annotations: { [ANNOTATION.closedRootMode]: closedRootMode.toString(8) }, keepFinalizer: true }),
+    ...(closedRootMode === undefined ? {} : { annotations: rootModeNote(closedRootMode), keepFinalizer: true }),
   };
 }
 
@@ -106,9 +121,19 @@ async function markFailed(
   options: RestoreMovementOptions,
   restore: PodVolumeRestore,
   { code, message }: { readonly code: string; readonly message: string },
-): Promise<void> {
-  if (restoreUidOf(restore) === '') return;
-  await mark(options, restore, { outcome: 'failed', code, message, name: restore.metadata.name });
+): Promise<Readonly<Record<string, string>> | undefined> {
+  const closedRootMode = await mark(options, restore, {
+    outcome: 'failed',
+    code,
+    message,
+    name: restore.metadata.name,
+  });
+  return closedRootMode === undefined ? undefined : rootModeNote(closedRootMode);
+}
+
+/** Noted at the object, so that the root gets its mode back whoever comes after. */
+function rootModeNote(mode: number): Readonly<Record<string, string>> {
+  return { [ANNOTATION.closedRootMode]: mode.toString(8) };
 }
 
 /** True as long as the init container may still look for its marker through a root that was opened for it. */
@@ -117,7 +142,7 @@ async function closeRootAgain(options: RestoreMovementOptions, restore: PodVolum
   if (mode === undefined) return false;
   const pod = podOf(options.pods, restore.spec.pod);
   if (pod === undefined) return false;
-  if (helperState(pod) === 'running') return true;
+  if (helperState(pod) !== 'over') return true;
   await mark(options, restore, { outcome: 'over', rootMode: Number.parseInt(mode, 8) });
   return false;
 }
@@ -126,16 +151,18 @@ async function mark(
   { pods, volumes, mover }: RestoreMovementOptions,
   restore: PodVolumeRestore,
   marked: MarkJob['mark'],
-): Promise<void> {
+): Promise<number | undefined> {
   const pod = podOf(pods, restore.spec.pod);
-  if (pod === undefined) return;
+  const restoreUid = restoreUidOf(restore);
+  if (pod === undefined || restoreUid === undefined) return undefined;
   const { place } = await volumes.resolve(pod, restore.spec.volume, AbortSignal.timeout(30_000));
   const job: MarkJob = {
     kind: 'mark',
     subject: subjectOf(restore),
     volume: place,
-    restoreUid: restoreUidOf(restore),
+    restoreUid,
     mark: marked,
   };
-  await startMover(job, { ...mover, onMessage: () => undefined }).result;
+  const result = await startMover(job, { ...mover, onMessage: () => undefined }).result;
+  return result.type === 'marked' ? result.closedRootMode : undefined;
 }

@@ -10,6 +10,7 @@ export interface ContainerState {
 export interface ContainerStatus {
   readonly name: string;
   readonly state?: ContainerState;
+  readonly lastState?: ContainerState;
   readonly restartCount?: number;
   readonly containerID?: string;
 }

@@ -21,9 +21,7 @@ export const LABEL = {
 export const ANNOTATION = {
   pvcName: 'velero.io/pvc-name',
   /** Octal permission bits that a restored volume's root gets back when its init container has ended. */
-  closedRootMode: 'windlass.io/closed-root-mode',
-  /** How many times a volume was begun. */
-  attempts: 'windlass.io/attempts',
+  closedRootMode: 'windlass.io/volume-root-mode',
 } as const;
 
 export const FINALIZER = {
