@@ -1,6 +1,8 @@
+#!/usr/local/bin/node
 // The init container that Velero puts before a restored pod's own: it holds the pod back until every volume is restored, and says why
 // when that will not happen (docs/design/0009-restore-handshake.md). One argument, the Restore's UID; no options, no environment,
-// nothing but Node's own modules. Takes the place of `velero-restore-helper`.
+// nothing but Node's own modules. Takes the place of `velero-restore-helper`: its image has the bundle under that name, with the first
+// line as what starts it.
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

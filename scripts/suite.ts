@@ -50,7 +50,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
     files: ['test/{restore-helper,chart}/**/*.test.ts'],
     concurrency: 1,
     timeoutMs: 10 * MINUTE,
-    peers: ['helm', 'velero'],
+    peers: ['etcd', 'helm', 'kubernetes', 'velero'],
   },
   kit: { files: ['test/kit/**/*.test.ts'], concurrency: 1, timeoutMs: 10 * MINUTE },
   // One cluster for all files: each is a minute or two of a real Velero's time.

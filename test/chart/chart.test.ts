@@ -1,0 +1,99 @@
+// The chart by itself: no cluster.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import { CHART, helm, runHelm } from '../harness/helm.ts';
+import { kept, render, RENDERINGS } from './renderings.ts';
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly spec: {
+    readonly template: {
+      readonly metadata: { readonly labels: Readonly<Record<string, string>> };
+      readonly spec: {
+        readonly containers: readonly { readonly securityContext: { readonly capabilities: object } }[];
+        readonly volumes: readonly { readonly name: string }[];
+      };
+    };
+  };
+}
+
+async function manifests(...args: readonly string[]): Promise<readonly Manifest[]> {
+  const text = await helm(['template', 'windlass', CHART, '--namespace=velero', ...args]);
+  return parseAllDocuments(text, { uniqueKeys: true }).map((document) => {
+    assert.deepEqual(document.errors, []);
+    return document.toJS() as Manifest; // checked by the assertions below
+  });
+}
+
+const names = (list: readonly Manifest[], kind: string): string[] =>
+  list.filter((manifest) => manifest.kind === kind).map(({ metadata }) => metadata.name);
+
+test('helm finds nothing to complain about', async () => {
+  assert.match(await helm(['lint', '--strict', CHART]), /0 chart\(s\) failed/);
+});
+
+for (const rendering of RENDERINGS) {
+  test(`${rendering.path.split('/').at(-1)} is what the chart becomes (npm run chart)`, async () => {
+    assert.ok(
+      (await render(rendering)) === (await kept(rendering)),
+      'git diff after npm run chart shows the difference',
+    );
+  });
+}
+
+test('the agent is what a Velero server looks for, with no more rights than it needs', async () => {
+  const [daemonSet] = (await manifests()).filter(({ kind }) => kind === 'DaemonSet');
+  const { metadata, spec } = daemonSet?.spec.template ?? assert.fail();
+  assert.equal(daemonSet?.metadata.name, 'node-agent');
+  assert.equal(metadata.labels['role'], 'node-agent');
+  assert.equal(spec.containers.length, 1);
+  assert.deepEqual(
+    spec.volumes.map(({ name }) => name),
+    ['host-pods', 'host-plugins', 'scratch', 'cache', 'cloud-credentials'],
+  );
+  assert.deepEqual(spec.containers[0]?.securityContext, {
+    allowPrivilegeEscalation: false,
+    privileged: false,
+    readOnlyRootFilesystem: true,
+    seccompProfile: { type: 'RuntimeDefault' },
+    capabilities: { drop: ['ALL'], add: ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'SETFCAP'] },
+  });
+});
+
+test('the controller, the monitor and the helper come when they are asked for', async () => {
+  const plain = await manifests();
+  assert.deepEqual([names(plain, 'Deployment'), names(plain, 'PodMonitor')], [[], []]);
+  assert.deepEqual(names(plain, 'ConfigMap'), ['windlass-restore-helper']);
+  assert.deepEqual(names(await manifests('--set=controller.enabled=true'), 'Deployment'), ['windlass-controller']);
+  assert.deepEqual(names(await manifests('--set=metrics.podMonitor.enabled=true'), 'PodMonitor'), ['windlass']);
+  assert.deepEqual(names(await manifests('--set=restoreHelper.enabled=false'), 'ConfigMap'), []);
+});
+
+test('labels that Velero looks for cannot be changed', async () => {
+  const list = await manifests('--set=agent.podLabels.role=other,agent.podLabels.team=storage');
+  const { labels } = list.find(({ kind }) => kind === 'DaemonSet')?.spec.template.metadata ?? assert.fail();
+  assert.equal(labels['role'], 'node-agent');
+  assert.equal(labels['team'], 'storage');
+});
+
+const REFUSED: readonly (readonly [string, RegExp])[] = [
+  ['image.repositry=x', /repositry/],
+  ['agent.moverMemoryMiB=32', /moverMemoryMiB/],
+  ['agent.logLevel=loud', /logLevel/],
+  ['agent.extraArgs={x}', /extraArgs/],
+  ['agent.extraCapabilities={SYS_ADMIN}', /extraCapabilities/],
+  ['agent.operationTimeout=4', /operationTimeout/],
+  ['image.digest=sha256:12', /digest/],
+  ['restoreHelper.image.repository=helper', /repository/],
+  ['agent.config.x=1,agent.existingConfigMap=y', /both set/],
+];
+
+test('values that cannot be meant are refused', async () => {
+  for (const [value, reason] of REFUSED) {
+    const result = await runHelm(['template', 'windlass', CHART, `--set=${value}`]);
+    assert.notEqual(result.code, 0, value);
+    assert.match(result.stderr, reason);
+  }
+});
