@@ -3,10 +3,17 @@
 import { availableParallelism } from 'node:os';
 import { WindlassError } from '../../base/errors.ts';
 import { type BackupProgress, type BackupResult, backupTree, type ReadTree } from '../../mover/index.ts';
-import { listSnapshots, type ManifestId, type Repository, type SnapshotManifest } from '../../repo-format/index.ts';
+import {
+  deleteSnapshot,
+  listSnapshots,
+  type ManifestId,
+  type Repository,
+  type SnapshotManifest,
+} from '../../repo-format/index.ts';
 import {
   CLAIM_TAG,
   findVeleroParent,
+  type OpenedRepository,
   RUN_TAG,
   storeVeleroPolicy,
   VELERO_DESCRIPTION,
@@ -34,21 +41,19 @@ export async function runBackupJob(job: BackupJob, context: MoverContext): Promi
     await using repository = opened.repository;
     const finished = await finishedSnapshot(repository, job, context.signal);
     if (finished !== undefined) return outcomeOfFinished(finished);
-    return await backUp(job, { volume, repository, localFolder: opened.localFolder }, context);
+    return await backUp(job, { ...opened, volume }, context);
   } finally {
     volume.close();
   }
 }
 
-interface Opened {
+interface Opened extends OpenedRepository {
   readonly volume: VolumeRoot;
-  readonly repository: Repository;
-  readonly localFolder: string | undefined;
 }
 
 async function backUp(
   job: BackupJob,
-  { volume, repository, localFolder }: Opened,
+  { volume, repository, localFolder, lostWrites }: Opened,
   context: MoverContext,
 ): Promise<BackupOutcome> {
   const { clock, random, logger, signal } = context;
@@ -90,7 +95,7 @@ async function backUp(
     },
     signal,
   );
-  await requireStored(repository, result.manifest.id, signal);
+  await requireStored(repository, result.manifest.id, await lostWrites(signal), signal);
   return outcomeOf(result, { parentId, cachedBytes });
 }
 
@@ -100,16 +105,23 @@ function confirm({ volume: place, onUnreadable }: BackupJob, volume: VolumeRoot,
 }
 
 /**
- * The store's own word that the snapshot is there: what this process believes to have written proves nothing of a store that
- * confirms what it then loses.
+ * The store has what it confirmed, or there is no snapshot: what this process believes to have written proves nothing of a store
+ * that loses things. The next attempt stores again what is missing.
  */
-async function requireStored(repository: Repository, id: ManifestId, signal: AbortSignal): Promise<void> {
-  const { packs } = await repository.contents.hideLostContents(signal);
-  if (packs === 0) return;
-  throw new WindlassError(`the store has lost ${packs} packs of the repository that it had confirmed`, {
+async function requireStored(
+  repository: Repository,
+  snapshotId: ManifestId,
+  lost: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const [first] = lost;
+  if (first === undefined) return;
+  await deleteSnapshot(repository.manifests, snapshotId, signal);
+  await repository.flush(signal);
+  throw new WindlassError(`the store has lost ${lost.length} blobs that it had confirmed, for example ${first}`, {
     code: 'REPOSITORY_LOST_WRITES',
     retry: 'transient',
-    context: { packs, snapshotId: id },
+    context: { blobs: lost.length, blobId: first },
   });
 }
 
@@ -118,14 +130,21 @@ function report({ hashedBytes, cachedBytes, estimatedBytes = 0, files }: BackupP
   context.send({ type: 'progress', bytesDone, totalBytes: Math.max(bytesDone, estimatedBytes), files });
 }
 
+/** Of an attempt that was killed before it could tell. One that the store has not kept is none. */
 async function finishedSnapshot(
-  { manifests }: Repository,
+  repository: Repository,
   { runId, sourcePath }: BackupJob,
   signal: AbortSignal,
 ): Promise<SnapshotManifest | undefined> {
+  const { manifests, contents } = repository;
   const options = { tags: { ...veleroTags(sourcePath), [RUN_TAG]: runId }, onCorrupt: () => undefined };
-  const found = await listSnapshots(manifests, options, signal);
-  return found.find(({ incomplete, source }) => incomplete === undefined && source.path === sourcePath);
+  const all = await listSnapshots(manifests, options, signal);
+  const found = all.filter(({ incomplete, source }) => incomplete === undefined && source.path === sourcePath);
+  const [finished] = found;
+  if (finished === undefined || (await contents.findLostContents(signal)).length === 0) return finished;
+  for (const { id } of found) await deleteSnapshot(manifests, id, signal);
+  await repository.flush(signal);
+  return undefined;
 }
 
 function outcomeOfFinished(manifest: SnapshotManifest): BackupOutcome {

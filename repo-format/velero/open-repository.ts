@@ -1,6 +1,8 @@
 // Opens the repository that Velero keeps for one namespace in a BackupStorageLocation, or makes it as Velero would.
 import { join } from 'node:path';
 import { toHex } from '../../base/hex.ts';
+import type { BlobId } from '../blob/storage.ts';
+import { WriteRecord } from '../blob/wrap/write-record.ts';
 import type { Rollback } from '../epoch/last-seen.ts';
 import { readFormatBlobs } from '../format/open-format.ts';
 import { Repository, type RepositoryDeps } from '../repository.ts';
@@ -20,6 +22,8 @@ export interface VeleroRepositoryOptions {
 
 export interface OpenedRepository {
   readonly repository: Repository;
+  /** Asks the store for all that was written since: the ids of blobs that it confirmed and does not have. */
+  readonly lostWrites: (signal: AbortSignal) => Promise<readonly BlobId[]>;
   /** The repository's own folder below the cache root. */
   readonly localFolder: string | undefined;
 }
@@ -32,7 +36,8 @@ export async function openVeleroRepository(
   signal: AbortSignal,
 ): Promise<OpenedRepository> {
   const { password, readOnly, cacheRoot, cacheBytes, memoryLimitBytes, onRollback } = options;
-  const storage = await openLocationStorage(located, { readOnly }, deps, signal);
+  const record = new WriteRecord(await openLocationStorage(located, { readOnly }, deps, signal));
+  const { storage } = record;
   try {
     const storedFormat = await readFormatBlobs(storage, signal);
     const localFolder = cacheRoot === undefined ? undefined : join(cacheRoot, toHex(storedFormat.formatBlob.uniqueId));
@@ -53,7 +58,7 @@ export async function openVeleroRepository(
       deps,
       signal,
     );
-    return { repository, localFolder };
+    return { repository, localFolder, lostWrites: (ended) => record.lost(ended) };
   } catch (error) {
     await storage.close();
     throw error;
