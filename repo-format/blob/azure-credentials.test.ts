@@ -79,3 +79,11 @@ test('lines of a variables file', () => {
     { A: '1', C: 'x # y', D: 'z', ['__proto__']: 'p' },
   );
 });
+
+test("the file of Velero's shared Secret counts where nothing names another", async (t) => {
+  const shared = { AZURE_CREDENTIALS_FILE: fileOf(t, 'AZURE_STORAGE_KEY=shared\n'), AZURE_STORAGE_KEY: 'other' };
+  assert.deepEqual(await ask(shared), { kind: 'account-key', key: 'shared' });
+  const credentialsFile = fileOf(t, 'AZURE_STORAGE_KEY=own\n');
+  assert.deepEqual(await ask(shared, { credentialsFile }), { kind: 'account-key', key: 'own' });
+  assert.deepEqual(await ask({ ...shared, AZURE_CREDENTIALS_FILE: '' }), { kind: 'account-key', key: 'other' });
+});

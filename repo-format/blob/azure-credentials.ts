@@ -103,8 +103,11 @@ export function azureIdentity(variables: Variables, givenAuthority?: string): Az
 }
 
 /** Of the environment only what the pod's own identity needs comes beside a file. */
-async function variablesOf({ credentialsFile }: AzureAccess, environment: Variables): Promise<Variables> {
-  if (credentialsFile === undefined) return environment;
+async function variablesOf(access: AzureAccess, environment: Variables): Promise<Variables> {
+  // Velero's pods name the file of their shared Secret so.
+  const { AZURE_CREDENTIALS_FILE: sharedFile } = environment;
+  const { credentialsFile = sharedFile } = access;
+  if (credentialsFile === undefined || credentialsFile === '') return environment;
   let text: string;
   try {
     text = await readFile(credentialsFile, 'utf8');
