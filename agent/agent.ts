@@ -70,7 +70,6 @@ export class Agent {
       locations: this.#view.locations.store,
       repositories: this.#view.repositories.store,
       cacheRoot: cacheFolder,
-      cacheBytes: () => undefined,
       environment,
     });
     this.#runs = this.#createRuns();

@@ -16,7 +16,6 @@ export interface AgentFlags {
   /** `:8085`: metrics, health and readiness. */
   readonly metricsAddress: string;
   readonly nodeAgentConfigMap: string | undefined;
-  readonly repositoryConfigMap: string | undefined;
   readonly hostPods: string;
   readonly cacheFolder: string;
   readonly scratchFolder: string;
@@ -32,6 +31,13 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const MIB = 1 << 20;
 /** What a data mover stays below without a budget of its own. */
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
+/** Levels that Velero has beside ours. */
+const VELERO_LEVELS: ReadonlyMap<string, LogLevel> = new Map([
+  ['trace', 'debug'],
+  ['warning', 'warn'],
+  ['fatal', 'error'],
+  ['panic', 'error'],
+]);
 const UNUSED = 'taken for compatibility; nothing here depends on it';
 
 /** Throws commander's own error for a wrong line; prints and exits for `--help`. */
@@ -41,7 +47,7 @@ export function parseFlags(argv: readonly string[], environment: Environment): A
     .argument('[command...]', 'ignored: `node-agent server` of an unchanged DaemonSet')
     .option('--namespace <name>', 'namespace of Velero', environment['VELERO_NAMESPACE'] ?? 'velero')
     .option('--node-name <name>', 'name of this node (NODE_NAME)', environment['NODE_NAME'])
-    .addOption(new Option('--log-level <level>').choices([...LOG_LEVELS, 'trace', 'fatal', 'panic']).default('info'))
+    .addOption(new Option('--log-level <level>').choices([...LOG_LEVELS, ...VELERO_LEVELS.keys()]).default('info'))
     .option('--log-format <format>', UNUSED)
     .option('--features <list>', UNUSED)
     .option('--resource-timeout <duration>', 'how long a repository may take to be ready', duration, 10 * 60_000)
@@ -49,7 +55,7 @@ export function parseFlags(argv: readonly string[], environment: Environment): A
     .option('--operation-timeout <duration>', 'how long failures that may pass are tried again', duration, 4 * 3600_000)
     .option('--metrics-address <address>', 'metrics, /healthz and /readyz', ':8085')
     .option('--node-agent-configmap <name>', 'ConfigMap with the configuration of node agents')
-    .option('--backup-repository-configmap <name>', 'ConfigMap with the configuration of repositories')
+    .option('--backup-repository-configmap <name>', UNUSED)
     .option('--host-pods <path>', "where the kubelet's pods are mounted", '/host_pods')
     .option('--cache-folder <path>', 'caches of repositories', '/scratch/cache')
     .option('--scratch-folder <path>', 'temporary files', '/scratch')
@@ -80,7 +86,6 @@ export function parseFlags(argv: readonly string[], environment: Environment): A
     operationTimeoutMs: given.operationTimeout,
     metricsAddress: given.metricsAddress,
     nodeAgentConfigMap: given.nodeAgentConfigmap,
-    repositoryConfigMap: given.backupRepositoryConfigmap,
     hostPods: given.hostPods,
     cacheFolder: given.cacheFolder,
     scratchFolder: given.scratchFolder,
@@ -101,7 +106,6 @@ interface GivenFlags {
   readonly operationTimeout: number;
   readonly metricsAddress: string;
   readonly nodeAgentConfigmap?: string;
-  readonly backupRepositoryConfigmap?: string;
   readonly hostPods: string;
   readonly cacheFolder: string;
   readonly scratchFolder: string;
@@ -113,8 +117,7 @@ interface GivenFlags {
 }
 
 function levelOf(name: string): LogLevel {
-  if (name === 'trace') return 'debug';
-  return LOG_LEVELS.find((level) => level === name) ?? 'error';
+  return LOG_LEVELS.find((level) => level === name) ?? VELERO_LEVELS.get(name) ?? 'info';
 }
 
 function duration(text: string): number {

@@ -131,7 +131,7 @@ function podGone({ movement }: MovementView): Decision {
   return {
     do: 'fail',
     code: 'POD_GONE',
-    message: `pod ${namespace}/${name} is gone, or going, and its volume with it`,
+    message: `pod ${namespace}/${name} is gone, or going, and its volume with it [POD_GONE]`,
   };
 }
 

@@ -403,7 +403,8 @@ export class MovementReconciler<T extends Movement> {
       return annotations === undefined ? {} : { annotations, keepFinalizer: true };
     } catch (error) {
       // Its volume may be gone with its pod: then nobody waits any more.
-      this.#log('the waiting pod could not be told', movement, { code: errorCode(error), error: String(error) });
+      const fields = { code: errorCode(error), error: error instanceof Error ? error.message : String(error) };
+      this.#log('the waiting pod could not be told', movement, fields, 'warn');
       return {};
     }
   }
@@ -442,7 +443,7 @@ export class MovementReconciler<T extends Movement> {
   #over(movement: T, phase: 'Completed' | 'Failed' | 'Canceled', fields: object): void {
     this.#deps.onEnded?.(movement, phase);
     this.#deps.slots.release(movement.metadata.uid);
-    this.#log(`ended ${phase}`, movement, fields);
+    this.#log(`ended ${phase}`, movement, fields, phase === 'Failed' ? 'warn' : 'info');
   }
 
   #release({ metadata }: T): void {
@@ -467,11 +468,11 @@ export class MovementReconciler<T extends Movement> {
     this.#writer.forget(key);
   }
 
-  #log(message: string, { metadata, spec }: T, fields: object = {}): void {
-    const { label } = this.#kind;
+  /** Under the names that data movers use: one search finds all of a volume. */
+  #log(message: string, { metadata, spec }: T, fields: object = {}, level: 'info' | 'warn' = 'info'): void {
     const { name, namespace } = metadata;
-    this.#deps.logger.info(message, {
-      [label]: `${namespace}/${name}`,
+    this.#deps.logger[level](message, {
+      [this.#kind.label === 'PVB' ? 'podVolumeBackup' : 'podVolumeRestore']: `${namespace}/${name}`,
       pod: podName(spec.pod),
       volume: spec.volume,
       ...fields,

@@ -66,7 +66,6 @@ export class Runs {
       process: undefined,
       stopping: undefined,
     };
-    this.#runs.set(uid, run);
     const startedMs = clock.monotonicMs();
     const { mover, logger } = this.#deps;
     const process = startMover(job, {
@@ -79,6 +78,8 @@ export class Runs {
       },
     });
     run.process = process;
+    // Not before it has been started: nobody waits for one that could not be.
+    this.#runs.set(uid, run);
     void process.result.then(
       (result) => {
         run.view = { state: 'done', result };

@@ -1,5 +1,5 @@
 // Starts a data mover and follows it: what it says, how it ends. One process a volume: it can be killed, and its memory is its own.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -37,19 +37,24 @@ const program = fileURLToPath(new URL('../data-mover.ts', import.meta.url));
 export function startMover(job: Job, { onMessage, environment, compileCache, logger }: MoverOptions): MoverProcess {
   const heapMib = job.memoryLimitBytes === undefined ? undefined : (job.memoryLimitBytes * HEAP_SHARE) / 2 ** 20;
   const flags = heapMib === undefined ? [] : [`--max-old-space-size=${Math.max(64, Math.round(heapMib))}`];
-  const child = spawn(process.execPath, [...flags, program], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    env: {
-      ...environment,
-      NODE_OPTIONS: '',
-      ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }),
-    },
+  const child = spawnProgram(flags, {
+    ...environment,
+    NODE_OPTIONS: '',
+    ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }),
   });
   // It may have died before it took the job; how it ended says so.
   child.stdin.on('error', () => undefined);
   child.stdin.write(`${JSON.stringify(job)}\n`);
   const lastWords = forwardErrors(child.stderr);
   return { pid: child.pid, result: follow(child, { onMessage, lastWords, logger }), stop: () => stop(child) };
+}
+
+function spawnProgram(flags: readonly string[], env: NodeJS.ProcessEnv): ChildProcessWithoutNullStreams {
+  try {
+    return spawn(process.execPath, [...flags, program], { stdio: ['pipe', 'pipe', 'pipe'], env });
+  } catch (cause) {
+    throw notStarted(cause);
+  }
 }
 
 function stop(child: ChildProcess): void {
@@ -81,8 +86,10 @@ async function follow(
     else if (isEnd(message)) end = message;
     else onMessage(message);
   });
-  const { code, signal } = await new Promise<Ending>((resolve) => {
-    child.once('error', (cause) => resolve({ code: null, signal: null, cause }));
+  const { code, signal } = await new Promise<Ending>((resolve, reject) => {
+    child.on('error', (cause) => {
+      if (child.pid === undefined) reject(notStarted(cause));
+    });
     child.once('close', (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
   });
   if (end === undefined) throw died({ code, signal }, lastWords());
@@ -93,7 +100,11 @@ async function follow(
 interface Ending {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  readonly cause?: Error;
+}
+
+/** The node has no memory or no processes left for it: that may pass. */
+function notStarted(cause: unknown): WindlassError {
+  return new WindlassError('the data mover could not be started', { code: 'MOVER_DIED', retry: 'transient', cause });
 }
 
 /** Killed from outside, or out of memory: it may go well the next time. */

@@ -13,7 +13,7 @@ export interface AgentMetrics {
   ended(kind: 'backup' | 'restore', ending: Ending): void;
   backupCompleted(names: BackupNames, seconds: number): void;
   moved(kind: 'backup' | 'restore', bytes: number, files: number, uploadedBytes: number): void;
-  /** `stage`: accept, wait, move. */
+  /** `stage`: `wait` from creation to start, `move` of each run of a data mover. */
   stage(kind: 'backup' | 'restore', stage: string, seconds: number): void;
   moverEnded(outcome: string, maxRssBytes: number): void;
   reconciled(controller: string, seconds: number, failed: boolean): void;

@@ -106,8 +106,10 @@ function completionOf({ metadata }: PodVolumeBackup, outcome: BackupOutcome): Co
 function unreadableNote({ count, first }: BackupOutcome['unreadable']): string | undefined {
   if (count === 0) return undefined;
   const shown = first.slice(0, SHOWN).map(({ path, code }) => `${path} (${code})`);
-  const more = count > shown.length ? `, and ${count - shown.length} more` : '';
-  return `${count} files could not be read and are not in the backup: ${shown.join(', ')}${more}`;
+  const more = count > shown.length ? [`and ${count - shown.length} more`] : [];
+  // Of a snapshot that an earlier attempt has stored only their number is known here.
+  const which = shown.length === 0 ? '' : `: ${[...shown, ...more].join(', ')}`;
+  return `${count} files could not be read and are not in the backup${which}`;
 }
 
 function changedNote(count: number): string | undefined {

@@ -23,7 +23,6 @@ export interface RepositoryDirectoryDeps {
   readonly locations: Store<BackupStorageLocation>;
   readonly repositories: Store<BackupRepository>;
   readonly cacheRoot: string;
-  readonly cacheBytes: () => number | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
@@ -71,7 +70,7 @@ export class RepositoryDirectory {
 
   /** `LOCATION_UNKNOWN`, `LOCATION_INVALID`, `SECRET_UNUSABLE`, `PASSWORD_MISSING`. */
   async access({ volumeNamespace, location: name }: RepositoryName, signal: AbortSignal): Promise<RepositoryAccess> {
-    const { locations, namespace, secrets, cacheRoot, cacheBytes } = this.#deps;
+    const { locations, namespace, secrets, cacheRoot } = this.#deps;
     const object = locations.get(`${namespace}/${name}`);
     if (object === undefined) {
       throw new WindlassError(`there is no BackupStorageLocation ${name}`, {
@@ -95,7 +94,7 @@ export class RepositoryDirectory {
       ...(await this.#passwords(signal)),
       derivedKey: this.#derivedKeys.get(`${name}/${volumeNamespace}`),
       cacheRoot,
-      cacheBytes: cacheBytes(),
+      cacheBytes: cacheLimitBytes(this.#find({ volumeNamespace, location: name })),
     };
   }
 
@@ -157,4 +156,11 @@ export class RepositoryDirectory {
       if (!hasCode(error, 'KUBE_ALREADY_EXISTS')) throw error;
     }
   }
+}
+
+/** Of the repository's object: 0 keeps nothing, undefined leaves it to the program. What is no number is as if it were not there. */
+function cacheLimitBytes(repository: BackupRepository | undefined): number | undefined {
+  const { cacheLimitMB: text = '' } = repository?.spec.repositoryConfig ?? {};
+  const mebibytes = Number(text);
+  return text !== '' && Number.isInteger(mebibytes) && mebibytes >= 0 ? mebibytes * 2 ** 20 : undefined;
 }

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseFlags } from './flags.ts';
+
+const environment = { NODE_NAME: 'node-1' };
+
+test('the environment names node and namespace, flags come first', () => {
+  const { nodeName, namespace } = parseFlags([], { ...environment, VELERO_NAMESPACE: 'backup' });
+  assert.deepEqual([nodeName, namespace], ['node-1', 'backup']);
+  const given = parseFlags(['--node-name=node-2', '--namespace=other'], environment);
+  assert.deepEqual([given.nodeName, given.namespace], ['node-2', 'other']);
+});
+
+test("the command line of Velero's DaemonSet is taken as it is", () => {
+  const line = ['node-agent', 'server', '--features=', '--log-format=json', '--backup-repository-configmap=repos'];
+  const flags = parseFlags([...line, '--node-agent-configmap=node-agent-config'], environment);
+  assert.equal(flags.nodeAgentConfigMap, 'node-agent-config');
+  const minutes = [flags.resourceTimeoutMs, flags.prepareTimeoutMs, flags.operationTimeoutMs].map((ms) => ms / 60_000);
+  assert.deepEqual(minutes, [10, 30, 240]);
+});
+
+test("Velero's names of log levels mean the nearest of ours", () => {
+  const levels = ['trace', 'debug', 'info', 'warning', 'warn', 'error', 'fatal', 'panic'];
+  assert.deepEqual(
+    levels.map((level) => parseFlags([`--log-level=${level}`], environment).logLevel),
+    ['debug', 'debug', 'info', 'warn', 'warn', 'error', 'error', 'error'],
+  );
+});

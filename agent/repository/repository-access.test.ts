@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type BackupRepository,
+  type BackupStorageLocation,
+  type KubeClient,
+  LABEL,
+  type Store,
+} from '../../kube/index.ts';
+import { RepositoryDirectory } from './repository-access.ts';
+import type { Secrets } from './secrets.ts';
+
+const signal = new AbortController().signal;
+const metadata = { namespace: 'velero', uid: 'u', resourceVersion: '1', creationTimestamp: '' };
+
+const location: BackupStorageLocation = {
+  apiVersion: 'velero.io/v1',
+  kind: 'BackupStorageLocation',
+  metadata: { ...metadata, name: 'default' },
+  spec: { provider: 'aws', objectStorage: { bucket: 'b' } },
+};
+
+const repository = (repositoryConfig?: Readonly<Record<string, string>>): BackupRepository => ({
+  apiVersion: 'velero.io/v1',
+  kind: 'BackupRepository',
+  metadata: {
+    ...metadata,
+    name: 'r',
+    labels: {
+      [LABEL.volumeNamespace]: 'demo',
+      [LABEL.storageLocation]: 'default',
+      [LABEL.repositoryType]: 'kopia',
+    },
+  },
+  spec: {
+    volumeNamespace: 'demo',
+    backupStorageLocation: 'default',
+    maintenanceFrequency: '1h',
+    ...(repositoryConfig === undefined ? {} : { repositoryConfig }),
+  },
+});
+
+const storeOf = <T>(key: string, object: T): Store<T> =>
+  ({ get: (asked: string) => (asked === key ? object : undefined), list: () => [object] }) as unknown as Store<T>;
+
+const accessWith = async (config?: Readonly<Record<string, string>>) =>
+  new RepositoryDirectory({
+    client: {} as KubeClient,
+    clock: { nowMs: () => 0, nowNs: () => 0n, monotonicMs: () => 0, sleep: () => Promise.resolve() },
+    secrets: { value: () => Promise.resolve(Buffer.from('password\n')) } as unknown as Secrets,
+    namespace: 'velero',
+    locations: storeOf('velero/default', location),
+    repositories: storeOf('velero/r', repository(config)),
+    cacheRoot: '/cache',
+    environment: {},
+  }).access({ volumeNamespace: 'demo', location: 'default' }, signal);
+
+test("the repository's object says how large its cache may be; what is no number says nothing", async () => {
+  const sizes = [undefined, {}, { cacheLimitMB: '' }, { cacheLimitMB: '1e3x' }, { cacheLimitMB: '-1' }];
+  for (const config of sizes) assert.equal((await accessWith(config)).cacheBytes, undefined);
+  assert.equal((await accessWith({ cacheLimitMB: '2048' })).cacheBytes, 2048 * 2 ** 20);
+  assert.equal((await accessWith({ cacheLimitMB: '0' })).cacheBytes, 0);
+});
+
+test('passwords are taken without white space around them', async () => {
+  const { password, previousPassword } = await accessWith();
+  assert.deepEqual([password, previousPassword], ['password', 'password']);
+});
