@@ -130,6 +130,7 @@ export class Agent {
       onDerivedKey: (job, key) => {
         if (job.kind !== 'mark') this.#repositories.keepKey(job.repository, key);
       },
+      podProblem: (uid) => this.#backups.podProblem(uid),
       onChange: (uid, change) => {
         if (change !== 'started') return this.#wake(uid);
         this.#backups.onStarted(uid);

@@ -1,10 +1,10 @@
 // Composition root of the data mover: one backup or restore of one volume in a process of its own, so that its memory and its
 // crashes are its own. It ends when the agent closes its standard input, whatever the reason.
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 import { systemClock } from '../base/clock.ts';
 import { serializeError, WindlassError } from '../base/errors.ts';
 import { systemRandom } from '../base/random.ts';
-import type { Job, Message } from './datapath/job.ts';
+import type { Answer, Job, Message } from './datapath/job.ts';
 import { createLogger } from './logger.ts';
 import { runBackupJob } from './mover-process/backup-job.ts';
 import type { MoverContext } from './mover-process/context.ts';
@@ -18,7 +18,7 @@ async function main(): Promise<void> {
   process.on('SIGINT', () => stop('the agent stopped the data mover'));
   const lines = createInterface({ input: process.stdin });
   lines.on('close', () => stop('the agent is gone'));
-  const job = await firstLine(lines);
+  const job = JSON.parse(await nextLine(lines, stopped.signal)) as Job; // from the agent, the same build of it
   const logger = createLogger('info', { component: 'data-mover', ...job.subject });
   const context: MoverContext = {
     clock: systemClock,
@@ -28,6 +28,7 @@ async function main(): Promise<void> {
     environment: process.env,
     signal: stopped.signal,
     send,
+    confirmPod: () => confirmPod(lines, stopped.signal),
   };
   try {
     send(await run(job, context));
@@ -50,12 +51,24 @@ async function run(job: Job, context: MoverContext): Promise<Message> {
   }
 }
 
-async function firstLine(lines: ReturnType<typeof createInterface>): Promise<Job> {
-  const line = await new Promise<string>((resolve, reject) => {
-    lines.once('line', resolve);
-    lines.once('close', () => reject(new WindlassError('no job came', { code: 'INTERNAL' })));
+async function nextLine(lines: Interface, signal: AbortSignal): Promise<string> {
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    lines.once('line', (line) => {
+      signal.removeEventListener('abort', onAbort);
+      resolve(line);
+    });
   });
-  return JSON.parse(line) as Job; // from the agent, the same build of it
+}
+
+async function confirmPod(lines: Interface, signal: AbortSignal): Promise<void> {
+  const answered = nextLine(lines, signal);
+  send({ type: 'confirm' });
+  const { problem, mayPass = false } = JSON.parse(await answered) as Answer; // from the agent, the same build of it
+  if (problem === undefined) return;
+  throw new WindlassError(problem, { code: 'POD_GONE', retry: mayPass ? 'transient' : 'never' });
 }
 
 function send(message: Message): void {

@@ -3,6 +3,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
+import type { Answer } from '../datapath/job.ts';
 import { objectKey, type Pod, type Reflector, runController, WorkQueue } from '../../kube/index.ts';
 import { type MovementDeps, type MovementKind, MovementReconciler } from './reconciler.ts';
 import type { Movement } from './subject.ts';
@@ -52,6 +53,10 @@ export class MovementLoop<T extends Movement> {
 
   onStarted(uid: string): void {
     this.#reconciler.onStarted(uid);
+  }
+
+  podProblem(uid: string): Promise<Answer> {
+    return this.#reconciler.podProblem(uid);
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -14,7 +14,7 @@ import {
   type Store,
   type WorkQueue,
 } from '../../kube/index.ts';
-import type { Job } from '../datapath/job.ts';
+import type { Answer, Job } from '../datapath/job.ts';
 import type { MoverResult } from '../datapath/mover-process.ts';
 import type { Slots } from '../datapath/slots.ts';
 import type { ResolvedVolume, VolumeResolver } from '../host/volume-resolver.ts';
@@ -22,6 +22,7 @@ import type { Readiness, RepositoryDirectory, RepositoryName } from '../reposito
 import { DataPathEvents } from './data-path-events.ts';
 import { removeHostingPod } from './hosting-pod.ts';
 import { ObjectWriter } from './object-writer.ts';
+import { podProblem } from './pod-problem.ts';
 import { decide, type Decision, type Label, messageOf, type PodState, PROGRESS_MS } from './policy.ts';
 import type { Runs } from './runs.ts';
 import { isFinal, type Movement, phaseOf, podName, podOf, timeMs } from './subject.ts';
@@ -128,6 +129,14 @@ export class MovementReconciler<T extends Movement> {
     const key = this.#keys.get(uid);
     const movement = key === undefined ? undefined : this.#current(key);
     if (movement !== undefined) this.#events.started(movement);
+  }
+
+  /** Why what was read of the object's pod cannot be trusted. */
+  async podProblem(uid: string): Promise<Answer> {
+    const key = this.#keys.get(uid);
+    const movement = key === undefined ? undefined : this.#current(key);
+    if (movement === undefined) return { problem: 'the object is gone', mayPass: false };
+    return podProblem(movement.spec.pod, this.#deps);
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {

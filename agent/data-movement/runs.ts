@@ -3,8 +3,8 @@
 import type { Clock } from '../../base/clock.ts';
 import { isAbortError, serializeError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
-import { type MoverOptions, type MoverProcess, startMover } from '../datapath/mover-process.ts';
-import type { DerivedKey, Job } from '../datapath/job.ts';
+import { type MoverMessage, type MoverOptions, type MoverProcess, startMover } from '../datapath/mover-process.ts';
+import type { Answer, DerivedKey, Job } from '../datapath/job.ts';
 import type { RunProgress, RunView, StopReason } from './run-view.ts';
 
 export interface RunsDeps {
@@ -13,6 +13,8 @@ export interface RunsDeps {
   readonly mover: Omit<MoverOptions, 'onMessage' | 'logger'>;
   /** A mover has derived the key of the repository that its job names. */
   readonly onDerivedKey: (job: Job, key: DerivedKey) => void;
+  /** Why what was read of the object's pod cannot be trusted; undefined: it can. Never rejects. */
+  readonly podProblem: (uid: string) => Promise<Answer>;
   /** Something about the run of this object has changed. */
   readonly onChange: (uid: string, change: 'started' | 'progress' | 'ended') => void;
   readonly onEnded?: (ended: EndedRun) => void;
@@ -72,9 +74,7 @@ export class Runs {
       ...mover,
       logger,
       onMessage: (message) => {
-        if (message.type === 'progress') this.#progress(uid, run, message);
-        else if (message.type === 'derived') this.#deps.onDerivedKey(job, message.derivedKey);
-        else this.#deps.onChange(uid, 'started');
+        this.#onMessage(uid, run, job, message);
       },
     });
     run.process = process;
@@ -117,6 +117,23 @@ export class Runs {
     const running = [...this.#runs.entries()].filter(([, { view }]) => view.state === 'running');
     for (const [uid] of running) this.stop(uid, 'over');
     await Promise.allSettled(running.map(async ([, { process }]) => process?.result));
+  }
+
+  #onMessage(uid: string, run: Run, job: Job, message: MoverMessage): void {
+    switch (message.type) {
+      case 'started':
+        this.#deps.onChange(uid, 'started');
+        break;
+      case 'progress':
+        this.#progress(uid, run, message);
+        break;
+      case 'derived':
+        this.#deps.onDerivedKey(job, message.derivedKey);
+        break;
+      case 'confirm':
+        void this.#deps.podProblem(uid).then((answer) => run.process?.answer(answer));
+        break;
+    }
   }
 
   #progress(uid: string, run: Run, progress: RunProgress): void {

@@ -121,8 +121,18 @@ export interface RestoreOutcome {
 export type Message =
   | { readonly type: 'started' }
   | { readonly type: 'derived'; readonly derivedKey: DerivedKey }
+  /** Everything is read: is the pod still there? Answered by one line, {@link Answer}. */
+  | { readonly type: 'confirm' }
   | { readonly type: 'progress'; readonly bytesDone: number; readonly totalBytes: number; readonly files: number }
   | { readonly type: 'backed-up'; readonly outcome: BackupOutcome; readonly maxRssBytes: number }
   | { readonly type: 'restored'; readonly outcome: RestoreOutcome; readonly maxRssBytes: number }
   | { readonly type: 'marked'; readonly closedRootMode: number | undefined }
   | { readonly type: 'failed'; readonly error: SerializedError; readonly maxRssBytes: number };
+
+/** What the agent writes to a mover's standard input after the job. */
+export interface Answer {
+  /** Why what was read cannot be trusted; undefined: it can. */
+  readonly problem?: string;
+  /** Nobody could tell: another try may find out. */
+  readonly mayPass?: boolean;
+}

@@ -5,9 +5,9 @@ import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { deserializeError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
-import type { Job, Message } from './job.ts';
+import type { Answer, Job, Message } from './job.ts';
 
-export type MoverMessage = Extract<Message, { readonly type: 'started' | 'progress' | 'derived' }>;
+export type MoverMessage = Extract<Message, { readonly type: 'started' | 'progress' | 'derived' | 'confirm' }>;
 /** What a job is answered with at its end. */
 export type MoverResult = Extract<Message, { readonly type: 'backed-up' | 'restored' | 'marked' }>;
 
@@ -15,6 +15,8 @@ export interface MoverProcess {
   readonly pid: number | undefined;
   /** Rejects with what the mover failed with, `MOVER_DIED` when it ended without a word. */
   readonly result: Promise<MoverResult>;
+  /** To its `confirm`. */
+  answer(answer: Answer): void;
   /** Asks it to end; it is killed when it does not. */
   stop(): void;
 }
@@ -27,6 +29,7 @@ export interface MoverOptions {
   readonly logger: Logger;
 }
 
+const MIDWAY: ReadonlySet<string> = new Set<MoverMessage['type']>(['started', 'progress', 'derived', 'confirm']);
 const KILL_AFTER_MS = 10_000;
 const MAX_ERROR_BYTES = 4096;
 /** The heap of its main thread, in MiB; buffers and lanes come beside it. */
@@ -46,7 +49,12 @@ export function startMover(job: Job, { onMessage, environment, compileCache, log
   child.stdin.on('error', () => undefined);
   child.stdin.write(`${JSON.stringify(job)}\n`);
   const lastWords = forwardErrors(child.stderr);
-  return { pid: child.pid, result: follow(child, { onMessage, lastWords, logger }), stop: () => stop(child) };
+  return {
+    pid: child.pid,
+    result: follow(child, { onMessage, lastWords, logger }),
+    answer: (answer) => child.stdin.write(`${JSON.stringify(answer)}\n`),
+    stop: () => stop(child),
+  };
 }
 
 function spawnProgram(flags: readonly string[], env: NodeJS.ProcessEnv): ChildProcessWithoutNullStreams {
@@ -120,7 +128,7 @@ function died({ code, signal }: Ending, lastWords: string): WindlassError {
 }
 
 function isEnd(message: Message): message is Exclude<Message, MoverMessage> {
-  return message.type !== 'started' && message.type !== 'progress' && message.type !== 'derived';
+  return !MIDWAY.has(message.type);
 }
 
 function parseMessage(line: string): Message | undefined {

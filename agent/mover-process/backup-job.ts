@@ -87,7 +87,7 @@ async function backUp(
       random,
       logger,
       stateDirectory: localFolder,
-      confirmSource: async (read) => confirm(job, volume, read),
+      confirmSource: (read) => confirm(job, volume, read, context),
       progress: (progress) => {
         ({ cachedBytes } = progress);
         report(progress, context);
@@ -99,7 +99,15 @@ async function backUp(
   return outcomeOf(result, { parentId, cachedBytes });
 }
 
-function confirm({ volume: place, onUnreadable }: BackupJob, volume: VolumeRoot, read: ReadTree): void {
+/** Before there is a snapshot: was it the volume, all the time, and all of it? */
+async function confirm(
+  { volume: place, onUnreadable }: BackupJob,
+  volume: VolumeRoot,
+  read: ReadTree,
+  context: MoverContext,
+): Promise<void> {
+  // A plain folder is emptied file by file when its pod goes; what is mounted stays as it is while it is held.
+  if (!place.isMount) await context.confirmPod();
   volume.requireSame();
   requireReadable(place, read, onUnreadable);
 }

@@ -12,4 +12,6 @@ export interface MoverContext {
   /** Aborts when the agent says so, or is gone. */
   readonly signal: AbortSignal;
   send(message: Message): void;
+  /** Asks the agent whether the pod is still there; `POD_GONE` when it is not. */
+  confirmPod(): Promise<void>;
 }
