@@ -30,8 +30,10 @@ export class ObjectWriter<T extends Movement> {
       const patch = guarded(merge, resourceVersion);
       this.#remember(await this.#client.patch(this.#kind, { name, namespace }, patch, signal));
     } catch (error) {
-      if (hasCode(error, 'KUBE_CONFLICT') || hasCode(error, 'KUBE_NOT_FOUND')) await this.#refresh(movement, signal);
-      throw error;
+      const isGone = hasCode(error, 'KUBE_NOT_FOUND');
+      if (isGone || hasCode(error, 'KUBE_CONFLICT')) await this.#refresh(movement, signal);
+      // Whoever looks next sees that it is gone.
+      if (!isGone) throw error;
     }
   }
 

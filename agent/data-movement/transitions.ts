@@ -1,6 +1,6 @@
 // What each step writes (node-agent §1.8): merge patches, to be applied to the object as it was read.
 import { FINALIZER, LABEL, type DataPhase } from '../../kube/index.ts';
-import type { Movement } from './subject.ts';
+import { isDeleting, type Movement } from './subject.ts';
 
 /** Of the API: whole seconds. */
 export function timestamp(nowMs: number): string {
@@ -41,7 +41,10 @@ export interface Ending {
   readonly keepFinalizer?: boolean;
 }
 
-/** The last step, and with it the object is let go: one write, after which nothing of ours is missed by whoever deletes it. */
+/**
+ * The last step, and with it the object is let go in one write. One that is being deleted is let go by a write of its own: it would be
+ * gone with its last phase, and a server that waits for that would wait for hours.
+ */
 export function ended(
   movement: Movement,
   { phase, nowMs, message, status, annotations, keepFinalizer = false }: Ending,
@@ -52,7 +55,7 @@ export function ended(
   return {
     metadata: {
       labels: { [LABEL.exposeOnGoing]: null },
-      ...(keepFinalizer ? {} : { finalizers: withoutOurs(metadata.finalizers) }),
+      ...(keepFinalizer || isDeleting(movement) ? {} : { finalizers: withoutOurs(metadata.finalizers) }),
       ...(annotations === undefined ? {} : { annotations }),
     },
     status: {
