@@ -58,6 +58,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
     files: ['test/cluster/**/*.test.ts'],
     concurrency: 1,
     timeoutMs: 20 * MINUTE,
+    peers: ['helm'],
     missing: clusterMissing,
     within: ['test/cluster/with-cluster.ts', process.execPath],
   },

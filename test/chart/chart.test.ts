@@ -1,6 +1,8 @@
 // The chart by itself: no cluster.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
 import { CHART, helm, runHelm } from '../harness/helm.ts';
 import { kept, render, RENDERINGS } from './renderings.ts';
@@ -8,6 +10,12 @@ import { kept, render, RENDERINGS } from './renderings.ts';
 interface Manifest {
   readonly kind: string;
   readonly metadata: { readonly name: string };
+  /** Of roles. */
+  readonly rules?: readonly {
+    readonly apiGroups: readonly string[];
+    readonly resources: readonly string[];
+    readonly verbs: readonly string[];
+  }[];
   readonly spec: {
     readonly template: {
       readonly metadata: { readonly labels: Readonly<Record<string, string>> };
@@ -96,4 +104,35 @@ test('values that cannot be meant are refused', async () => {
     assert.notEqual(result.code, 0, value);
     assert.match(result.stderr, reason);
   }
+});
+
+const security = readFileSync(fileURLToPath(new URL('../../docs/security.md', import.meta.url)), 'utf8');
+
+/** The rows `| \`resource\` | verbs |` between two places of docs/security.md. */
+function documentedRights(from: string, to: string): string[] {
+  const part = security.slice(security.indexOf(from), security.indexOf(to));
+  return [...part.matchAll(/^\| `([^`]+)` \| ([a-z ]+) \|/gm)]
+    .map(([, name, verbs = '']) => `${name}: ${verbs.split(' ').sort().join(' ')}`)
+    .sort();
+}
+
+function rightsOf({ rules = [] }: Manifest): string[] {
+  return rules
+    .flatMap(({ apiGroups, resources, verbs }) =>
+      resources.map((name) => [apiGroups[0] === '' ? name : `${name}.${apiGroups[0]}`, [...verbs].sort().join(' ')]),
+    )
+    .map(([name, verbs]) => `${name}: ${verbs}`)
+    .sort();
+}
+
+test('docs/security.md explains each right and capability that the chart gives, and no other', async () => {
+  const list = await manifests('--set=controller.enabled=true');
+  const role = (kind: string, name: string): string[] =>
+    rightsOf(list.find((manifest) => manifest.kind === kind && manifest.metadata.name === name) ?? assert.fail());
+  const [cluster, agent, helper] = ['In the whole cluster', "In Velero's namespace (Role", '## The restore helper'];
+  assert.deepEqual(role('ClusterRole', 'windlass-node-agent'), documentedRights(cluster, agent));
+  assert.deepEqual(role('Role', 'windlass-node-agent'), documentedRights(agent, helper));
+  assert.deepEqual(role('Role', 'windlass-controller'), documentedRights('## The controller', '## Images'));
+  const given = [...security.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, name = '']) => name).sort();
+  assert.deepEqual(given, ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'SETFCAP']);
 });

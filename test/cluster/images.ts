@@ -110,14 +110,16 @@ async function agentRecipe(base: string, more: string): Promise<ImageRecipe> {
   };
 }
 
+/** As in Dockerfile: the bundle under the name that Velero starts. */
 async function helperRecipe(base: string, more: string): Promise<ImageRecipe> {
   await stageNode(more);
   const bundle = join(root, 'dist', 'restore-helper.cjs');
   if (!existsSync(bundle)) throw new Error(`no ${basename(bundle)}: npm run build`);
+  placeProgram(more, 'velero-restore-helper', bundle);
   return {
     name: HELPER_IMAGE,
-    layers: [{ folder: base }, { folder: more }, { folder: root, paths: ['dist/restore-helper.cjs'], below: 'app/' }],
-    entrypoint: ['/usr/local/bin/node', '/app/dist/restore-helper.cjs'],
+    layers: [{ folder: base }, { folder: more }],
+    entrypoint: ['/velero-restore-helper'],
     user: '1000',
   };
 }

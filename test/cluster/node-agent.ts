@@ -2,9 +2,10 @@
 // what Velero's server looks for.
 import type { KubeObject } from '../../kube/api/object.ts';
 import type { Pod } from '../../kube/api/core.ts';
+import { CHART, helm } from '../harness/helm.ts';
 import type { Cluster } from './cluster.ts';
 import { processesOfPod } from './host-processes.ts';
-import { AGENT_IMAGE } from './images.ts';
+import { AGENT_IMAGE, HELPER_IMAGE } from './images.ts';
 import { VELERO_NAMESPACE } from './velero.ts';
 
 export type NodeAgentName = 'velero' | 'windlass';
@@ -40,8 +41,12 @@ export async function useNodeAgent(cluster: Cluster, agent: NodeAgentName): Prom
     await kubectl.ok(['delete', 'daemonset', ...PLACE]);
     await kubectl.whenGone('pods', ['-n', VELERO_NAMESPACE, '-l', `name=${NAME}`]);
   }
-  const stock = await stockDaemonSet(cluster);
-  await kubectl.apply(agent === 'velero' ? stock : ourDaemonSet(stock));
+  const ours = await chartManifests();
+  if (agent === 'windlass') await kubectl.apply(ours);
+  else {
+    await kubectl.ok(['delete', '--ignore-not-found', '-f', '-'], { input: ours });
+    await kubectl.apply(await stockDaemonSet(cluster));
+  }
   await velero.whenAgentReady();
 }
 
@@ -74,13 +79,17 @@ async function stockDaemonSet({ velero }: Cluster): Promise<DaemonSet> {
   return found as DaemonSet; // Velero's own
 }
 
-/** The same with our image: account, volumes and environment are what Velero's agent is given. */
-function ourDaemonSet(stock: DaemonSet): object {
-  const { template } = stock.spec;
-  const { command: _command, args: _args, ...container } = template.spec.containers[0] ?? { image: '' };
-  const ours = { ...container, image: AGENT_IMAGE, imagePullPolicy: 'Never' };
-  return {
-    ...stock,
-    spec: { ...stock.spec, template: { ...template, spec: { ...template.spec, containers: [ours] } } },
-  };
+/** Our chart with the images of the tests: account, rights and confinement are what its users get. */
+function chartManifests(): Promise<string> {
+  const values = [
+    ...imageValues('image', AGENT_IMAGE),
+    ...imageValues('restoreHelper.image', HELPER_IMAGE),
+    'image.pullPolicy=Never',
+  ];
+  return helm(['template', 'windlass', CHART, `--namespace=${VELERO_NAMESPACE}`, `--set=${values.join(',')}`]);
+}
+
+function imageValues(member: string, name: string): string[] {
+  const [repository, tag] = name.split(':');
+  return [`${member}.repository=${repository}`, `${member}.tag=${tag}`];
 }

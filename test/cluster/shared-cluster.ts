@@ -19,7 +19,7 @@ export async function sharedCluster(): Promise<Cluster> {
 export async function startForTests(): Promise<Cluster> {
   const cluster = await Cluster.start({
     velero: 'server',
-    images: agentUnderTest() === 'windlass' ? ['agent'] : [],
+    images: agentUnderTest() === 'windlass' ? ['agent', 'restore-helper'] : [],
     log: (line) => console.log(`cluster: ${line}`),
   });
   await offerGoldenBucket(cluster);
