@@ -60,7 +60,7 @@ export function refused(what: string, { status, body, retryAfter }: Answer): Kub
   const { reason, message } = parseStatus(body);
   const code = codeOf(status, reason);
   const seconds = Number(retryAfter);
-  const wait = Number.isFinite(seconds) && retryAfter !== undefined ? { retryAfterMs: seconds * 1000 } : {};
+  const wait = seconds > 0 && Number.isFinite(seconds) ? { retryAfterMs: seconds * 1000 } : {};
   return new KubeError(code, `${what}: ${message ?? `the API server answers ${status}`}`, { status, ...wait });
 }
 

@@ -46,6 +46,7 @@ function parseEvent<T extends KubeObject>(line: string, what: string): WatchEven
     case 'ADDED':
     case 'MODIFIED':
     case 'DELETED':
+      if (typeof object.metadata.name !== 'string') throw new TypeError('an event of no object');
       return { type, object: object as T & RawEvent['object'] };
     case 'BOOKMARK':
       return { type, resourceVersion: object.metadata.resourceVersion };

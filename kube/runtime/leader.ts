@@ -87,7 +87,7 @@ class LeaseHolder {
       if (signal.aborted) return false;
       const begunMs = clock.monotonicMs();
       // A request that hangs must not keep us leading.
-      const deadline = AbortSignal.timeout(Math.max(1, renewMs - (begunMs - renewedMs)));
+      const deadline = AbortSignal.timeout(Math.max(1, Math.ceil(renewMs - (begunMs - renewedMs))));
       if (await this.#try(AbortSignal.any([signal, deadline]))) renewedMs = begunMs;
       else if (clock.monotonicMs() - renewedMs >= renewMs) return !signal.aborted;
     }
