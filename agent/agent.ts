@@ -2,9 +2,17 @@
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
+import { startHttpServer } from '../base/http-server.ts';
 import type { Logger } from '../base/logger.ts';
 import type { RandomSource } from '../base/random.ts';
-import { EventRecorder, type KubeClient, LABEL, type PodVolumeBackup, type PodVolumeRestore } from '../kube/index.ts';
+import {
+  EventRecorder,
+  type KubeClient,
+  LABEL,
+  type PodVolumeBackup,
+  type PodVolumeRestore,
+  Secrets,
+} from '../kube/index.ts';
 import { ClusterView } from './cluster-view.ts';
 import type { AgentFlags } from './config/flags.ts';
 import { watchFolder } from './config/folder-watch.ts';
@@ -16,13 +24,11 @@ import { Runs } from './data-movement/runs.ts';
 import { isFinal, type Movement } from './data-movement/subject.ts';
 import { Slots } from './datapath/slots.ts';
 import { VolumeResolver } from './host/volume-resolver.ts';
-import { startHttpServer } from './http-server.ts';
 import { observeEnding } from './metrics/observe.ts';
 import { type AgentMetrics, createMetrics } from './metrics/registry.ts';
 import { backupMovement, type MoverSettings } from './pod-volume-backup/movement.ts';
 import { restoreMovement } from './pod-volume-restore/movement.ts';
 import { RepositoryDirectory } from './repository/repository-access.ts';
-import { Secrets } from './repository/secrets.ts';
 import { checkHostPods } from './start-up-checks.ts';
 
 export interface AgentDeps {

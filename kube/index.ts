@@ -1,7 +1,7 @@
 // The door to clusters: typed objects, a client, caches that follow the server, and what controllers are made of.
 export type * from './api/core.ts';
 export { KINDS } from './api/kinds.ts';
-export { ANNOTATION, FINALIZER, LABEL, labelValue } from './api/labels.ts';
+export { ANNOTATION, FINALIZER, LABEL, labelValue, repositoryLabels, repositoryNameLabel } from './api/labels.ts';
 export {
   type Draft,
   type Kind,
@@ -25,6 +25,7 @@ export type {
 } from './client/kube-client.ts';
 export { KubeError, type KubeErrorCode } from './client/kube-error.ts';
 export { Reflector, type ReflectorOptions } from './cache/reflector.ts';
+export { Secrets, type SecretsDeps } from './cache/secrets.ts';
 export type { Store } from './cache/store.ts';
 export { runController, type ReconcileResult } from './runtime/controller.ts';
 export { EventRecorder, type RecordedEvent } from './runtime/event-recorder.ts';

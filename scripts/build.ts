@@ -19,12 +19,13 @@ const WORKER_URL = /new URL\('(\.{1,2}\/[^']+)\.ts', import\.meta\.url\)/g;
 const PROGRAMS: Readonly<Record<string, string>> = {
   main: 'cli/main.ts',
   agent: 'agent/main.ts',
+  controller: 'controller/main.ts',
   'restore-helper': 'restore-helper/main.ts',
 };
 
 async function workerFiles(): Promise<string[]> {
   const found = new Set<string>();
-  for (const file of globSync('{base,repo-format,mover,kube,agent,cli}/**/*.ts', {
+  for (const file of globSync('{base,repo-format,mover,kube,agent,controller,cli}/**/*.ts', {
     cwd: root,
     exclude: ['**/*.test.ts', '**/browser/**'],
   })) {

@@ -1,17 +1,16 @@
 // A data mover's own view of the repository: opened with the password of the job, or with the one before while it is being changed.
-import { hasCode } from '../../base/errors.ts';
 import { processOwners } from '../../base/process-owner.ts';
 import { deriveFormatKey, type DeriveFormatKey, newStorageStats } from '../../repo-format/index.ts';
 import { locationStore, openVeleroRepository, type OpenedRepository } from '../../repo-format/velero/index.ts';
 import type { RepositoryAccess } from '../datapath/job.ts';
 import type { MoverContext } from './context.ts';
 
-export async function openRepository(
+export function openRepository(
   access: RepositoryAccess,
   { readOnly, memoryLimitBytes }: { readonly readOnly: boolean; readonly memoryLimitBytes: number | undefined },
   context: MoverContext,
 ): Promise<OpenedRepository> {
-  const { volumeNamespace, credentialsFile, caCertPem, cacheRoot, cacheBytes } = access;
+  const { volumeNamespace, credentialsFile, caCertPem, password, previousPassword, cacheRoot, cacheBytes } = access;
   const located = locationStore(access.location, { volumeNamespace, credentialsFile, caCertPem });
   const deps = {
     ...context,
@@ -19,17 +18,8 @@ export async function openRepository(
     processes: processOwners(),
     deriveKey: deriveOnce(access, context),
   };
-  const open = (password: string) => {
-    const options = { password, readOnly, cacheRoot, cacheBytes, memoryLimitBytes };
-    return openVeleroRepository(located, options, deps, context.signal);
-  };
-  try {
-    return await open(access.password);
-  } catch (error) {
-    if (access.previousPassword === undefined || !hasCode(error, 'PASSWORD_WRONG')) throw error;
-    context.logger.info('the repository still has the password before the last');
-    return await open(access.previousPassword);
-  }
+  const options = { password, previousPassword, readOnly, cacheRoot, cacheBytes, memoryLimitBytes };
+  return openVeleroRepository(located, options, deps, context.signal);
 }
 
 /** Takes the key that another mover has derived, or tells of the one derived here. */

@@ -9,11 +9,12 @@ import {
   type KubeClient,
   LABEL,
   labelValue,
+  repositoryLabels,
+  type Secrets,
   type Store,
 } from '../../kube/index.ts';
-import { readLocation } from '../../repo-format/velero/index.ts';
+import { readLocation, readLocationSecrets, readRepositoryPasswords } from '../../repo-format/velero/index.ts';
 import type { DerivedKey, RepositoryAccess } from '../datapath/job.ts';
-import type { Secrets } from './secrets.ts';
 
 export interface RepositoryDirectoryDeps {
   readonly client: KubeClient;
@@ -34,9 +35,6 @@ export interface RepositoryName {
 /** Whether to wait, and for what. */
 export type Readiness = { readonly is: 'ready' } | { readonly is: 'pending'; readonly reason: string };
 
-const PASSWORD_SECRET = 'velero-repo-credentials';
-const PASSWORD_KEY = 'repository-password';
-const PREVIOUS_PASSWORD_KEY = 'repository-password-previous';
 const KOPIA = 'kopia';
 
 export class RepositoryDirectory {
@@ -70,7 +68,7 @@ export class RepositoryDirectory {
 
   /** `LOCATION_UNKNOWN`, `LOCATION_INVALID`, `SECRET_UNUSABLE`, `PASSWORD_MISSING`. */
   async access({ volumeNamespace, location: name }: RepositoryName, signal: AbortSignal): Promise<RepositoryAccess> {
-    const { locations, namespace, secrets, cacheRoot } = this.#deps;
+    const { locations, namespace, secrets, cacheRoot, environment } = this.#deps;
     const object = locations.get(`${namespace}/${name}`);
     if (object === undefined) {
       throw new WindlassError(`there is no BackupStorageLocation ${name}`, {
@@ -79,43 +77,15 @@ export class RepositoryDirectory {
       });
     }
     const location = readLocation(object as unknown as Readonly<Record<string, unknown>>);
-    const { credential, caCertRef } = location;
-    const credentialsFile =
-      credential === undefined
-        ? this.#sharedCredentials(location.provider)
-        : await secrets.file(credential.name, credential.key, signal);
-    const caCertPem =
-      caCertRef === undefined ? undefined : (await secrets.value(caCertRef.name, caCertRef.key, signal))?.toString();
     return {
       location,
       volumeNamespace,
-      credentialsFile,
-      caCertPem,
-      ...(await this.#passwords(signal)),
+      ...(await readLocationSecrets(location, secrets, environment, signal)),
+      ...(await readRepositoryPasswords(secrets, signal)),
       derivedKey: this.#derivedKeys.get(`${name}/${volumeNamespace}`),
       cacheRoot,
       cacheBytes: cacheLimitBytes(this.#find({ volumeNamespace, location: name })),
     };
-  }
-
-  /** AWS's library would find the file by itself, after loading all the ways that there are. */
-  #sharedCredentials(provider: string): string | undefined {
-    const isAws = provider === 'aws' || provider === 'velero.io/aws';
-    const { AWS_SHARED_CREDENTIALS_FILE: file } = this.#deps.environment;
-    return isAws && file !== undefined && file !== '' ? file : undefined;
-  }
-
-  async #passwords(signal: AbortSignal): Promise<Pick<RepositoryAccess, 'password' | 'previousPassword'>> {
-    const { secrets } = this.#deps;
-    const password = (await secrets.value(PASSWORD_SECRET, PASSWORD_KEY, signal))?.toString().trim() ?? '';
-    const previous = (await secrets.value(PASSWORD_SECRET, PREVIOUS_PASSWORD_KEY, signal))?.toString().trim() ?? '';
-    if (password === '') {
-      throw new WindlassError(`Secret ${PASSWORD_SECRET} has no ${PASSWORD_KEY}: the Velero server makes it`, {
-        code: 'PASSWORD_MISSING',
-        retry: 'transient',
-      });
-    }
-    return previous === '' ? { password } : { password, previousPassword: previous };
   }
 
   /** By labels, never by name (node-agent §6.1). */
@@ -138,11 +108,7 @@ export class RepositoryDirectory {
   /** As the data movers of Velero do. Whoever keeps repositories initialises it. */
   async #ask({ volumeNamespace, location }: RepositoryName, signal: AbortSignal): Promise<void> {
     const { client, namespace } = this.#deps;
-    const labels = {
-      [LABEL.volumeNamespace]: labelValue(volumeNamespace),
-      [LABEL.storageLocation]: labelValue(location),
-      [LABEL.repositoryType]: KOPIA,
-    };
+    const labels = repositoryLabels(volumeNamespace, location, KOPIA);
     const metadata = { name: `${volumeNamespace}-${location}-${KOPIA}`, namespace, labels };
     const spec = {
       volumeNamespace,

@@ -4,7 +4,12 @@ import type { KubeObject } from './object.ts';
 export interface ContainerState {
   readonly running?: { readonly startedAt?: string };
   readonly waiting?: { readonly reason?: string; readonly message?: string };
-  readonly terminated?: { readonly exitCode: number; readonly reason?: string; readonly finishedAt?: string };
+  readonly terminated?: {
+    readonly exitCode: number;
+    readonly reason?: string;
+    readonly message?: string;
+    readonly finishedAt?: string;
+  };
 }
 
 export interface ContainerStatus {
@@ -118,5 +123,27 @@ export interface Job extends KubeObject {
     readonly failed?: number;
     readonly startTime?: string;
     readonly completionTime?: string;
+    readonly conditions?: readonly JobCondition[];
   };
+}
+
+export interface JobCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly lastTransitionTime?: string;
+}
+
+/** Of a container only what is read; all of it is kept. */
+export interface PodTemplate {
+  readonly metadata?: {
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly spec: { readonly containers: readonly Container[] };
+}
+
+export interface Deployment extends KubeObject {
+  readonly spec: { readonly template: PodTemplate };
 }

@@ -2,9 +2,22 @@
 // what marks its snapshots.
 export { type BackupStorageLocation, readLocation } from './location-document.ts';
 export { openLocationStorage, type LocationStorageDeps } from './location-storage.ts';
+export {
+  PASSWORD_SECRET,
+  readLocationSecrets,
+  readRepositoryPasswords,
+  type RepositoryPasswords,
+  type SecretSource,
+} from './location-secrets.ts';
 export { locationStore, type LocationAccess, type LocationStore } from './location-store.ts';
-export { setUpForVelero, veleroState } from './velero-repository.ts';
+export { maintainVeleroRepository, type MaintenanceReport } from './maintain-repository.ts';
 export { openVeleroRepository, type OpenedRepository, type VeleroRepositoryOptions } from './open-repository.ts';
+export {
+  type PreparedRepository,
+  type PrepareDeps,
+  type PrepareOptions,
+  prepareVeleroRepository,
+} from './prepare-repository.ts';
 export {
   CLAIM_TAG,
   type ClaimOfVolume,

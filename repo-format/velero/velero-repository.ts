@@ -53,15 +53,19 @@ function parseUniqueId(text: string): Buffer | undefined {
   }
 }
 
-/** The rest of what Velero does with a new repository, or with one that it finds bare. Flushed when it resolves. */
-export async function setUpForVelero(repository: Repository, signal: AbortSignal): Promise<void> {
+/** The rest of what Velero does with a new repository, or with one that it finds bare: full maintenance every `fullIntervalNs`. Flushed when it resolves. */
+export async function setUpForVelero(
+  repository: Repository,
+  signal: AbortSignal,
+  fullIntervalNs?: bigint,
+): Promise<void> {
   const { owner } = await loadParameters(repository.manifests, signal);
   // Another owner's settings are replaced as a whole.
   if (owner !== OWNER) {
     for (const { id } of await repository.manifests.find({ type: 'maintenance' }, signal)) {
       await repository.manifests.delete(id, signal);
     }
-    putMaintenanceSettings(repository.manifests, OWNER);
+    putMaintenanceSettings(repository.manifests, OWNER, fullIntervalNs);
     await repository.flush(signal);
   }
   await repository.storage.putBlob(VELERO_BLOB, encodeVeleroBlob(repository.format.uniqueId), signal);

@@ -41,6 +41,8 @@ const ADAPTERS = [
   ['@kubernetes/client-node', 'kube/client/kubeconfig.ts'],
   ['pino', 'agent/logger.ts'],
   ['commander', 'agent/config/flags.ts'],
+  ['pino', 'controller/logger.ts'],
+  ['commander', 'controller/config/flags.ts'],
   ['chokidar', 'agent/config/folder-watch.ts'],
   ['prom-client', 'agent/metrics/registry.ts'],
 ] as const;

@@ -3,7 +3,9 @@ import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { hasCode, WindlassError } from '../../base/errors.ts';
-import { KINDS, type KubeClient, type Secret } from '../../kube/index.ts';
+import type { Secret } from '../api/core.ts';
+import { KINDS } from '../api/kinds.ts';
+import type { KubeClient } from '../client/kube-client.ts';
 
 export interface SecretsDeps {
   readonly client: KubeClient;

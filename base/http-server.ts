@@ -1,6 +1,6 @@
 // `/metrics`, `/healthz`, `/readyz`: for Prometheus and the kubelet.
 import { createServer, type Server } from 'node:http';
-import { WindlassError } from '../base/errors.ts';
+import { WindlassError } from './errors.ts';
 
 export interface HttpPages {
   metrics(): Promise<string>;
@@ -46,7 +46,7 @@ interface Page {
 }
 
 async function answer(url: string, pages: HttpPages): Promise<Page> {
-  switch (new URL(url, 'http://agent').pathname) {
+  switch (new URL(url, 'http://here').pathname) {
     case '/metrics':
       return { status: 200, type: METRICS_TYPE, body: await pages.metrics() };
     case '/healthz':
