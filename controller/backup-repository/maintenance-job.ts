@@ -31,7 +31,15 @@ const POD_NAME = 'velero-repo-maintenance-pod';
 const CONTAINER_NAME = 'velero-repo-maintenance-container';
 const MAX_NAME_LENGTH = 63;
 const OF_CONTAINER = ['image', 'env', 'envFrom', 'volumeMounts', 'securityContext'];
-const OF_POD = ['volumes', 'serviceAccountName', 'securityContext', 'imagePullSecrets', 'nodeSelector', 'tolerations'];
+const OF_POD = [
+  'automountServiceAccountToken',
+  'volumes',
+  'serviceAccountName',
+  'securityContext',
+  'imagePullSecrets',
+  'nodeSelector',
+  'tolerations',
+];
 /** Which cloud identities hang on. */
 const INHERITED_LABEL = 'azure.workload.identity/use';
 const INHERITED_ANNOTATION = 'iam.amazonaws.com/role';
