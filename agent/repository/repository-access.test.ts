@@ -5,10 +5,10 @@ import {
   type BackupStorageLocation,
   type KubeClient,
   LABEL,
+  type Secrets,
   type Store,
 } from '../../kube/index.ts';
 import { RepositoryDirectory } from './repository-access.ts';
-import type { Secrets } from './secrets.ts';
 
 const signal = new AbortController().signal;
 const metadata = { namespace: 'velero', uid: 'u', resourceVersion: '1', creationTimestamp: '' };

@@ -13,7 +13,12 @@ import {
   type Secrets,
   type Store,
 } from '../../kube/index.ts';
-import { readLocation, readLocationSecrets, readRepositoryPasswords } from '../../repo-format/velero/index.ts';
+import {
+  cacheLimitBytes,
+  readLocation,
+  readLocationSecrets,
+  readRepositoryPasswords,
+} from '../../repo-format/velero/index.ts';
 import type { DerivedKey, RepositoryAccess } from '../datapath/job.ts';
 
 export interface RepositoryDirectoryDeps {
@@ -84,7 +89,7 @@ export class RepositoryDirectory {
       ...(await readRepositoryPasswords(secrets, signal)),
       derivedKey: this.#derivedKeys.get(`${name}/${volumeNamespace}`),
       cacheRoot,
-      cacheBytes: cacheLimitBytes(this.#find({ volumeNamespace, location: name })),
+      cacheBytes: cacheLimitBytes(this.#find({ volumeNamespace, location: name })?.spec.repositoryConfig),
     };
   }
 
@@ -122,11 +127,4 @@ export class RepositoryDirectory {
       if (!hasCode(error, 'KUBE_ALREADY_EXISTS')) throw error;
     }
   }
-}
-
-/** Of the repository's object: 0 keeps nothing, undefined leaves it to the program. What is no number is as if it were not there. */
-function cacheLimitBytes(repository: BackupRepository | undefined): number | undefined {
-  const { cacheLimitMB: text = '' } = repository?.spec.repositoryConfig ?? {};
-  const mebibytes = Number(text);
-  return text !== '' && Number.isInteger(mebibytes) && mebibytes >= 0 ? mebibytes * 2 ** 20 : undefined;
 }

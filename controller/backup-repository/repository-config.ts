@@ -37,12 +37,6 @@ export function fullIntervalNs(config: Texts | null | undefined): bigint | undef
   return interval;
 }
 
-/** What the cache of a client may take; undefined for the default. */
-export function cacheLimitBytes(config: Texts | null | undefined): number | undefined {
-  const mebibytes = Number(config?.['cacheLimitMB'] ?? NaN);
-  return Number.isFinite(mebibytes) && mebibytes > 0 ? Math.floor(mebibytes) * 2 ** 20 : undefined;
-}
-
 function invalid(reason: string): WindlassError {
   return new WindlassError(`the configuration of repositories cannot be used: ${reason}`, {
     code: 'REPOSITORY_CONFIG_INVALID',

@@ -8,6 +8,7 @@ import type { RandomSource } from '../../base/random.ts';
 import { type BackupRepository, KINDS, type KubeClient, repositoryLabels, Secrets } from '../../kube/index.ts';
 import { newStorageStats } from '../../repo-format/index.ts';
 import {
+  cacheLimitBytes,
   locationStore,
   maintainVeleroRepository,
   type MaintenanceReport,
@@ -16,7 +17,6 @@ import {
   readLocationSecrets,
   readRepositoryPasswords,
 } from '../../repo-format/velero/index.ts';
-import { cacheLimitBytes } from '../backup-repository/repository-config.ts';
 
 export interface MaintainOptions {
   readonly namespace: string;

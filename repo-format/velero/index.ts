@@ -1,5 +1,6 @@
 // The door to what Velero makes of a repository: where it lies in a BackupStorageLocation, how it is opened or made there, and
 // what marks its snapshots.
+export { cacheLimitBytes } from './cache-limit.ts';
 export { type BackupStorageLocation, readLocation } from './location-document.ts';
 export { openLocationStorage, type LocationStorageDeps } from './location-storage.ts';
 export {
