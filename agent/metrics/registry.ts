@@ -88,6 +88,10 @@ export function createMetrics(node: string, memoryLimitBytes: () => number): Age
   enqueued.inc({ node }, 0);
   dequeued.inc({ node }, 0);
   current.set({ node }, 1);
+  // An increase from nothing to one is none to Prometheus: what alerts look at begins at 0.
+  for (const kind of ['backup', 'restore'])
+    for (const phase of ['Completed', 'Failed', 'Canceled']) endings.inc({ node, kind, phase }, 0);
+  for (const outcome of ['done', 'failed', 'stopped']) movers.inc({ node, outcome }, 0);
   let peakBytes = 0;
 
   return {

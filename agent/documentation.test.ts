@@ -1,0 +1,59 @@
+// docs/configuration.md has every flag, docs/operations.md every metric, and neither has one that is no more.
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { createMetrics } from './metrics/registry.ts';
+
+const root = fileURLToPath(new URL('../', import.meta.url));
+const textOf = (file: string): string => readFileSync(`${root}${file}`, 'utf8');
+const FLAG = /--[a-z][a-z-]+/g;
+
+function flagsIn(file: string): Set<string> {
+  const options = textOf(file).matchAll(/(?:option|Option|helpOption)\(\s*'([^']+)'/gi);
+  return new Set([...options].flatMap(([, option = '']) => option.match(FLAG) ?? []));
+}
+
+/** In the first cells of tables. */
+function documentedFlags(): Set<string> {
+  const cells = [...textOf('docs/configuration.md').matchAll(/^\| ([^|]+) \|/gm)].map(([, cell = '']) => cell);
+  return new Set(cells.filter((cell) => cell.startsWith('`--')).flatMap((cell) => cell.match(FLAG) ?? []));
+}
+
+async function metricNames(): Promise<Set<string>> {
+  const text = await createMetrics('node-1', () => 0).text();
+  return new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name));
+}
+
+test('every flag of the agent is in docs/configuration.md', () => {
+  const flags = flagsIn('agent/config/flags.ts');
+  assert.ok(flags.has('--namespace') && flags.has('--help') && flags.has('--restore-not-empty'));
+  const documented = documentedFlags();
+  assert.deepEqual([...flags].filter((flag) => !documented.has(flag)).sort(), []);
+});
+
+test('every flag of docs/configuration.md is one', () => {
+  const flags = new Set(
+    globSync('{agent,controller}/config/*flags.ts', { cwd: root }).flatMap((file) => [...flagsIn(file)]),
+  );
+  assert.deepEqual([...documentedFlags()].filter((flag) => !flags.has(flag)).sort(), []);
+});
+
+test('every metric of the agent is in docs/operations.md, and every one there is one', async () => {
+  const names = await metricNames();
+  const text = textOf('docs/operations.md');
+  const documented = new Set(
+    [...text.matchAll(/^\| ([^|]+) \|/gm)].flatMap(([, cell = '']) => cell.match(/(?:windlass|podVolume)_\w+/g) ?? []),
+  );
+  assert.deepEqual([...names].filter((name) => !documented.has(name)).sort(), []);
+  // Alerts speak of them, too.
+  const mentioned = new Set(text.match(/\b(?:windlass|podVolume)_\w+/g));
+  assert.deepEqual([...mentioned].filter((name) => !names.has(name)).sort(), []);
+});
+
+test('what alerts count begins at 0', async () => {
+  const text = await createMetrics('node-1', () => 0).text();
+  for (const phase of ['Completed', 'Failed', 'Canceled'])
+    assert.ok(text.includes(`windlass_volumes_total{node="node-1",kind="backup",phase="${phase}"} 0`), phase);
+  assert.ok(text.includes('windlass_data_movers_total{node="node-1",outcome="failed"} 0'));
+});
