@@ -296,6 +296,7 @@ export class MovementReconciler<T extends Movement> {
       const volume = await this.#resolve(movement, signal);
       const job = await this.#kind.job(movement, volume, signal);
       runs.start(movement.metadata.uid, job, operationTimeoutMs);
+      if (this.#deps.slots.waiting > 0) runs.expectMore();
       return undefined;
     } catch (error) {
       if (signal.aborted) throw error;

@@ -5,6 +5,7 @@ import { isAbortError, serializeError, WindlassError } from '../../base/errors.t
 import type { Logger } from '../../base/logger.ts';
 import { type MoverMessage, type MoverOptions, type MoverProcess, startMover } from '../datapath/mover-process.ts';
 import type { Answer, DerivedKey, Job } from '../datapath/job.ts';
+import { SpareMover } from '../datapath/spare-mover.ts';
 import type { RunProgress, RunView, StopReason } from './run-view.ts';
 
 export interface RunsDeps {
@@ -42,10 +43,13 @@ const MAX_DEATHS = 5;
 
 export class Runs {
   readonly #deps: RunsDeps;
+  readonly #spare: SpareMover;
+  #lastBudget: Pick<Job, 'memoryLimitBytes'> | undefined;
   readonly #runs = new Map<string, Run>();
 
   constructor(deps: RunsDeps) {
     this.#deps = deps;
+    this.#spare = new SpareMover(deps.mover);
   }
 
   view(uid: string): RunView | undefined {
@@ -70,13 +74,9 @@ export class Runs {
     };
     const startedMs = clock.monotonicMs();
     const { mover, logger } = this.#deps;
-    const process = startMover(job, {
-      ...mover,
-      logger,
-      onMessage: (message) => {
-        this.#onMessage(uid, run, job, message);
-      },
-    });
+    const onMessage = (message: MoverMessage): void => this.#onMessage(uid, run, job, message);
+    const process = startMover(job, { ...mover, logger, onMessage }, this.#spare.take(job));
+    this.#lastBudget = { memoryLimitBytes: job.memoryLimitBytes };
     run.process = process;
     // Not before it has been started: nobody waits for one that could not be.
     this.#runs.set(uid, run);
@@ -92,6 +92,11 @@ export class Runs {
         this.#end(uid, { kind: job.kind, outcome, startedMs, maxRssBytes: 0 });
       },
     );
+  }
+
+  /** Another volume waits for its turn: the process for it may begin to start. */
+  expectMore(): void {
+    if (this.#lastBudget !== undefined) this.#spare.prepare(this.#lastBudget);
   }
 
   stop(uid: string, reason: StopReason): void {
@@ -114,6 +119,7 @@ export class Runs {
 
   /** Ends all movers; their objects go on with the next agent. */
   async stopAll(): Promise<void> {
+    this.#spare.close();
     const running = [...this.#runs.entries()].filter(([, { view }]) => view.state === 'running');
     for (const [uid] of running) this.stop(uid, 'over');
     await Promise.allSettled(running.map(async ([, { process }]) => process?.result));

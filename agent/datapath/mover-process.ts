@@ -21,11 +21,14 @@ export interface MoverProcess {
   stop(): void;
 }
 
-export interface MoverOptions {
-  readonly onMessage: (message: MoverMessage) => void;
+export interface ProcessOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Folder for compiled code: it halves the start of the next mover. */
   readonly compileCache?: string | undefined;
+}
+
+export interface MoverOptions extends ProcessOptions {
+  readonly onMessage: (message: MoverMessage) => void;
   readonly logger: Logger;
 }
 
@@ -34,21 +37,38 @@ const KILL_AFTER_MS = 10_000;
 const MAX_ERROR_BYTES = 4096;
 /** The heap of its main thread, in MiB; buffers and lanes come beside it. */
 const HEAP_SHARE = 0.5;
+const DEFAULT_BUDGET_BYTES = 256 << 20;
 
 const program = fileURLToPath(new URL('../data-mover.ts', import.meta.url));
 
-export function startMover(job: Job, { onMessage, environment, compileCache, logger }: MoverOptions): MoverProcess {
-  const heapMib = job.memoryLimitBytes === undefined ? undefined : (job.memoryLimitBytes * HEAP_SHARE) / 2 ** 20;
-  const flags = heapMib === undefined ? [] : [`--max-old-space-size=${Math.max(64, Math.round(heapMib))}`];
-  const child = spawnProgram(flags, {
+/** A process that waits for its job. */
+export interface PreparedMover {
+  readonly heapMib: number;
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly lastWords: () => string;
+}
+
+/** Of the main thread, in MiB: what a job of this budget needs. */
+export function heapMibOf({ memoryLimitBytes = DEFAULT_BUDGET_BYTES }: Pick<Job, 'memoryLimitBytes'>): number {
+  return Math.max(64, Math.round((memoryLimitBytes * HEAP_SHARE) / 2 ** 20));
+}
+
+/** `MOVER_DIED` when the system starts no process. */
+export function prepareMover(heapMib: number, { environment, compileCache }: ProcessOptions): PreparedMover {
+  const child = spawnProgram([`--max-old-space-size=${heapMib}`], {
     ...environment,
     NODE_OPTIONS: '',
     ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }),
   });
   // It may have died before it took the job; how it ended says so.
   child.stdin.on('error', () => undefined);
+  return { heapMib, child, lastWords: forwardErrors(child.stderr) };
+}
+
+export function startMover(job: Job, options: MoverOptions, prepared?: PreparedMover): MoverProcess {
+  const { onMessage, logger } = options;
+  const { child, lastWords } = prepared ?? prepareMover(heapMibOf(job), options);
   child.stdin.write(`${JSON.stringify(job)}\n`);
-  const lastWords = forwardErrors(child.stderr);
   return {
     pid: child.pid,
     result: follow(child, { onMessage, lastWords, logger }),
