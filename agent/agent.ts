@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { startHttpServer } from '../base/http-server.ts';
+import { errorCode } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { RandomSource } from '../base/random.ts';
 import {
@@ -38,6 +39,8 @@ export interface AgentDeps {
   readonly logger: Logger;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
+
+const REFRESH_MS = 60_000;
 
 export class Agent {
   readonly #flags: AgentFlags;
@@ -94,6 +97,7 @@ export class Agent {
     const { credentialsFolder, hostPods, nodeAgentConfigMap } = this.#flags;
     const server = await this.#serve();
     const watching = this.#view.run(signal);
+    const refreshing = setInterval(() => void this.#refreshCredentials(signal), REFRESH_MS);
     const credentials = watchFolder(credentialsFolder, () => this.#secrets.forget(), logger);
     try {
       await this.#view.whenSynced(signal);
@@ -108,11 +112,23 @@ export class Agent {
       await Promise.all([this.#backups.run(signal), this.#restores.run(signal)]);
     } finally {
       this.#unready = 'ending';
+      clearInterval(refreshing);
       server.close();
       await credentials.close();
       await this.#runs.stopAll();
       await watching;
       await this.#recorder.flush();
+    }
+  }
+
+  /** Of locations whose volumes are being moved. */
+  async #refreshCredentials(signal: AbortSignal): Promise<void> {
+    if (this.#runs.running === 0) return;
+    try {
+      await this.#secrets.refreshFiles(signal);
+    } catch (error) {
+      // The values from before stay; the next look may find the API there.
+      this.#deps.logger.warn('credentials could not be read again', { code: errorCode(error) });
     }
   }
 
@@ -202,6 +218,7 @@ export class Agent {
       volumes,
       settings: () => this.#settings(),
       onNotEmpty: this.#flags.restoreNotEmpty,
+      receiptFolder: join(this.#flags.cacheFolder, 'receipts'),
       mover: { ...this.#moverOptions(), logger: this.#deps.logger },
       onOutcome: ({ totalBytes, files }) => this.#metrics.moved('restore', totalBytes, files, 0),
     });

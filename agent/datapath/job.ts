@@ -67,6 +67,9 @@ export interface RestoreJob extends CommonJob {
   readonly kind: 'restore';
   readonly repository: RepositoryAccess;
   readonly snapshotId: string;
+  /** Of the object: names the receipt. */
+  readonly runId: string;
+  readonly receiptFolder: string;
   readonly restoreUid: string;
   readonly parallel?: number | undefined;
   readonly isSparse: boolean;

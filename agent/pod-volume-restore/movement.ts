@@ -21,6 +21,7 @@ export interface RestoreMovementOptions {
   readonly volumes: VolumeResolver;
   readonly settings: () => MoverSettings;
   readonly onNotEmpty: 'overwrite' | 'keep' | 'fail';
+  readonly receiptFolder: string;
   readonly mover: Omit<MoverOptions, 'onMessage'>;
   readonly onOutcome?: (outcome: RestoreOutcome) => void;
 }
@@ -69,7 +70,7 @@ function restoreUidOf({ metadata }: PodVolumeRestore): string | undefined {
 }
 
 async function jobOf(
-  { repositories, settings, onNotEmpty }: RestoreMovementOptions,
+  { repositories, settings, onNotEmpty, receiptFolder }: RestoreMovementOptions,
   restore: PodVolumeRestore,
   { place }: ResolvedVolume,
   signal: AbortSignal,
@@ -88,6 +89,8 @@ async function jobOf(
     volume: place,
     repository: await repositories.access(repositoryOf(restore), signal),
     snapshotId: spec.snapshotID,
+    runId: restore.metadata.uid,
+    receiptFolder,
     restoreUid,
     parallel: positive(spec.uploaderSettings?.['ParallelFilesDownload']) ?? parallel,
     isSparse: spec.uploaderSettings?.['WriteSparseFiles'] === 'true',

@@ -22,6 +22,8 @@ export class Secrets {
   readonly #deps: SecretsDeps;
   readonly #known = new Map<string, { readonly atMs: number; readonly secret: Promise<Secret | undefined> }>();
 
+  readonly #files = new Map<string, { readonly name: string; readonly key: string }>();
+
   constructor(deps: SecretsDeps) {
     this.#deps = deps;
   }
@@ -41,6 +43,7 @@ export class Secrets {
     const value = await this.value(name, key, signal);
     if (value === undefined) throw unusable(name, key, 'is missing');
     const path = join(this.#deps.folder, this.#deps.namespace, `${name}-${key}`);
+    this.#files.set(path, { name, key });
     const before = await readFile(path).catch((error: unknown) => {
       if (hasCode(error, 'ENOENT')) return undefined;
       throw error;
@@ -53,6 +56,14 @@ export class Secrets {
     await chmod(unfinished, 0o600);
     await rename(unfinished, path);
     return path;
+  }
+
+  /** Who reads the files meanwhile follows: keys may be replaced in the middle of a long transfer. A value that is gone stays as it was. */
+  async refreshFiles(signal: AbortSignal): Promise<void> {
+    this.forget();
+    for (const { name, key } of this.#files.values()) {
+      if ((await this.value(name, key, signal)) !== undefined) await this.file(name, key, signal);
+    }
   }
 
   /** After a failure that new values might mend. */
