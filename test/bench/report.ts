@@ -40,8 +40,8 @@ const SAME_TARGETS: Partial<Record<Phase, Target>> = { first: { speed: 1.8 }, re
 export interface ReportOptions {
   readonly versions: readonly string[];
   readonly notes: string;
-  /** The section on object stores as it was: another bench's. */
-  readonly stores: string;
+  /** The sections of other benches as they were. */
+  readonly sections: readonly string[];
   readonly date: string;
   /** Where trees and repositories were. */
   readonly scratchKind: string;
@@ -64,7 +64,7 @@ export function renderReport(results: Results, options: ReportOptions): string {
     ...treeTables(results, 'windlass-same', { system: SAME_TARGETS, large: SAME_TARGETS, small: SAME_TARGETS }),
     ...growthPart(results),
     ...millionPart(results),
-    ...(options.stores === '' ? [] : [options.stores]),
+    ...options.sections.filter((section) => section !== ''),
     options.notes.trim(),
   ];
   return `${parts.join('\n\n')}\n`;

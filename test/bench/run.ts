@@ -1,14 +1,15 @@
 // `npm run bench [-- OPTIONS]`: makes trees, runs windlass and, where they are on PATH, kopia and restic in turns, measures
 // each phase and writes docs/performance.md. See README.md beside this file.
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { removeTree } from '../harness/scratch.ts';
+import { benchCluster, CLUSTER_OPTIONS, CLUSTER_USAGE } from './cluster/command.ts';
 import { countFiles, folderBytes } from './folders.ts';
 import { measure, type Measurement } from './measure.ts';
+import { build, CLONE, today, writeReport, writeSection } from './output.ts';
 import { renderReport } from './report.ts';
 import { PHASES, Results, type Phase } from './results.ts';
 import type { Ceiling } from './s3/ceiling.ts';
@@ -16,7 +17,7 @@ import { renderStoreSection } from './s3/report.ts';
 import { StoreResults } from './s3/results.ts';
 import { runStoreBench } from './s3/run.ts';
 import { openScratch, WarmMemory, type Scratch } from './scratch-memory.ts';
-import { storeSection, withStoreSection } from './section.ts';
+import { sectionOf } from './section.ts';
 import {
   availableTools,
   installPackage,
@@ -28,7 +29,6 @@ import {
 } from './tools.ts';
 import { changeOnePercent, makeLargeTree, makeSmallTree, makeSystemTree, type Tree } from './trees.ts';
 
-const CLONE = fileURLToPath(new URL('../../', import.meta.url));
 const NOTES = fileURLToPath(new URL('notes.md', import.meta.url));
 const GIB = 2 ** 30;
 
@@ -36,7 +36,8 @@ const USAGE = `npm run bench -- [--tree system,large,small,growth,million] [--ph
   [--tool windlass,windlass-same,kopia,restic] [--runs 3] [--scale 1] [--large-size BYTES] [--system-source /usr/lib]
   [--system-cap BYTES] [--scratch FOLDER] [--results FILE] [--out FILE | --no-out] [--report-only] [--memory-limit SIZE]
   --store s3 [--latency 0,30] [--tree system,small] [--phase first,unchanged,unchanged-cold,restore,maintain,open-cold,open]
-  [--tool windlass,kopia,restic] and the others as above`;
+  [--tool windlass,kopia,restic] and the others as above
+  ${CLUSTER_USAGE}`;
 
 const { values } = parseArgs({
   options: {
@@ -58,6 +59,7 @@ const { values } = parseArgs({
     'memory-limit': { type: 'string' },
     store: { type: 'string' },
     latency: { type: 'string', default: '0,30' },
+    ...CLUSTER_OPTIONS,
     help: { type: 'boolean', default: false },
   },
 });
@@ -123,6 +125,7 @@ function studies(): Study[] {
 }
 
 async function main(): Promise<void> {
+  if (values.cluster) return await benchCluster(values);
   const scratch = openScratch(values.scratch);
   // After what still runs was ended: those are prepended.
   process.on('exit', () => scratch.remove());
@@ -150,7 +153,7 @@ async function benchStore(kind: string, scratch: Scratch, windlass: string): Pro
   };
   let ceilings: readonly Ceiling[] = [];
   if (!values['report-only']) {
-    build();
+    if (!values['no-build']) build();
     ceilings = await runStoreBench(options, stored, scratch);
   }
   const tools = [...new Set(stored.records.map((record) => record.tool))];
@@ -162,17 +165,11 @@ async function benchStore(kind: string, scratch: Scratch, windlass: string): Pro
   });
   const out = outPath(values.latency === '0,30');
   if (out === undefined) return console.log(`\n${section}`);
-  write(out, withStoreSection(existsSync(out) ? readFileSync(out, 'utf8') : '', section));
-}
-
-function build(): void {
-  if (values['no-build']) return;
-  const { status } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: CLONE, stdio: 'inherit' });
-  if (status !== 0) throw new Error('npm run build failed');
+  writeSection(out, 'object stores', section);
 }
 
 async function runStudies(scratch: string, launcher: string): Promise<void> {
-  build();
+  if (!values['no-build']) build();
   for (const study of studies()) await runStudy(study, scratch, launcher);
 }
 
@@ -287,12 +284,12 @@ async function report(launcher: string, scratchKind: string): Promise<void> {
   const text = renderReport(results, {
     versions: await toolVersions(tools, launcher),
     notes,
-    stores: storeSection(old),
+    sections: [sectionOf(old, 'object stores'), sectionOf(old, 'node agents')],
     scratchKind,
     date: today(),
   });
   if (out === undefined) return console.log(`\n${text}`);
-  write(out, text);
+  writeReport(out, text);
 }
 
 /** A subset replaces nothing in the committed report unless asked to by name. */
@@ -300,16 +297,6 @@ function outPath(isWhole: boolean): string | undefined {
   if (values['no-out']) return undefined;
   const isAll = values.tree === undefined && values.phase === undefined && values.tool === undefined && scale === 1;
   return values.out ?? (isAll && isWhole ? join(CLONE, 'docs/performance.md') : undefined);
-}
-
-function write(out: string, text: string): void {
-  writeFileSync(out, text);
-  spawnSync(join(CLONE, 'node_modules/.bin/prettier'), ['--write', '--log-level', 'warn', out], { stdio: 'inherit' });
-  console.log(`wrote ${out}`);
-}
-
-function today(): string {
-  return new Date().toISOString().slice(0, 10);
 }
 
 if (values.help) console.log(USAGE);

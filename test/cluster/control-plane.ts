@@ -47,7 +47,7 @@ export interface ApiRequest {
   readonly verb: string;
   readonly requestURI: string;
   readonly userAgent?: string;
-  readonly user: { readonly username: string };
+  readonly user: { readonly username: string; readonly extra?: Readonly<Record<string, readonly string[]>> };
   readonly objectRef?: { readonly resource: string; readonly namespace?: string; readonly name?: string };
   readonly responseStatus?: { readonly code: number };
   readonly requestReceivedTimestamp: string;
