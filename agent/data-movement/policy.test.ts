@@ -91,6 +91,16 @@ table('New', [
     { metadata: deleting },
     { do: 'request-cancel', message: 'Cancel PVB because it is being deleted' },
   ],
+  [
+    'that no node has accepted is cancelled by any',
+    { label: 'PVR', isOurs: false, isReady: false, cancel: true },
+    { do: 'cancel' },
+  ],
+  [
+    'that no node has accepted and that is being deleted asks for its cancel',
+    { label: 'PVR', isOurs: false, isReady: false, metadata: deleting },
+    { do: 'request-cancel' },
+  ],
 ]);
 
 table('Accepted', [
@@ -266,6 +276,8 @@ describe('an object that has ended', () => {
       assert.equal(decided({ phase, metadata: held }).do, 'let-go');
       assert.equal(decided({ phase, metadata: { ...held, ...deleting } }).do, 'let-go');
       assert.equal(decided({ phase }).do, 'nothing');
+      assert.equal(decided({ phase, isOurs: false, metadata: held }).do, 'nothing');
+      assert.equal(decided({ phase, isOurs: false, metadata: { ...held, ...deleting } }).do, 'let-go');
       assert.equal(decided({ phase, metadata: { finalizers: ['of.another/program'] } }).do, 'nothing');
     });
     test(`${phase}: nothing begins again, whatever is asked`, () => {

@@ -93,7 +93,8 @@ export function decide(view: MovementView): Decision {
 function decideFinal({ movement, isOurs, run }: MovementView): Decision {
   if (run?.state === 'running') return { do: 'stop', reason: 'over', lookAgainMs: STOP_CHECK_MS };
   const isHeld = movement.metadata.finalizers?.includes(FINALIZER.podVolume) === true;
-  return isHeld && isOurs ? { do: 'let-go' } : { do: 'nothing' };
+  // Whoever deletes it does not wait for a node that may never come back, or for none at all.
+  return isHeld && (isOurs || isDeleting(movement)) ? { do: 'let-go' } : { do: 'nothing' };
 }
 
 /** Nobody may act for the owner but when the owner has not acted for long. */
@@ -102,9 +103,13 @@ function isForced({ movement, cancelKnownForMs = 0, run }: MovementView): boolea
   return cancelKnownForMs > (phaseOf(movement) === 'InProgress' ? FORCED_IN_PROGRESS_MS : FORCED_MS);
 }
 
-/** A restore that no node has accepted yet. */
-function decideForeignNew({ isReady, isQueueFull }: MovementView, isCanceled: boolean): Decision {
-  if (isCanceled) return { do: 'nothing', lookAgainMs: SELDOM_MS };
+/** A backup of another node, or a restore that no node has accepted yet: of that, any node may write the end. */
+function decideForeignNew(view: MovementView, isCanceled: boolean): Decision {
+  const { isReady, isQueueFull, label, movement } = view;
+  const isNobodys = label === 'PVR';
+  if (isCanceled) return isNobodys ? { do: 'cancel' } : { do: 'nothing', lookAgainMs: SELDOM_MS };
+  if (isNobodys && isDeleting(movement))
+    return { do: 'request-cancel', message: `Cancel ${label} because it is being deleted` };
   if (!isReady) return { do: 'nothing' };
   return isQueueFull ? { do: 'nothing', lookAgainMs: LIMITER_MS } : { do: 'accept' };
 }

@@ -1,5 +1,5 @@
 // What /proc says of processes, as the machine sees them: a cluster's own numbers are of another namespace.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 export function childrenOf(pid: number): number[] {
   return processes().filter((candidate) => parentOf(candidate) === pid);
@@ -23,6 +23,23 @@ export function commandOf(pid: number): readonly string[] {
 
 export function residentBytes(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
+}
+
+/** The paths of its open files, as it sees them. */
+export function openFiles(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => readLink(`/proc/${pid}/fd/${fd}`));
+  } catch {
+    return []; // it has ended meanwhile
+  }
+}
+
+function readLink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
 }
 
 function processes(): number[] {

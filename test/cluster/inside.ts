@@ -1,7 +1,7 @@
 // Commands and long-running processes inside a cluster's namespaces. A process is known by its name to everybody who knows the
 // cluster's folder, so that one test file may kill and restart what another process started.
 import { spawn } from 'node:child_process';
-import { mkdirSync, openSync, closeSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, closeSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describeResult, runCommand, type CommandOptions, type CommandResult } from '../harness/run-command.ts';
 import { entering } from './holder.ts';
@@ -71,6 +71,11 @@ export class Inside {
     const record: ProcessRecord = { argv, environment, pid };
     writeFileSync(this.#recordPath(name), JSON.stringify(record));
     return pid;
+  }
+
+  /** Was it ever started? */
+  isKnown(name: string): boolean {
+    return existsSync(this.#recordPath(name));
   }
 
   pid(name: string): number {

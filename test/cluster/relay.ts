@@ -11,15 +11,21 @@ const PORT = 7071;
 /** Its bucket and the storage location that leads through it. */
 export const SLOW_LOCATION = 'slow';
 
-export async function startRelay({ inside, velero }: Cluster, bytesPerSecond: number): Promise<void> {
+export async function startRelay(cluster: Cluster, bytesPerSecond: number): Promise<void> {
+  await setPace(cluster, bytesPerSecond);
+  await cluster.velero.createLocation(SLOW_LOCATION, SLOW_LOCATION, `http://${NODE_ADDRESS}:${PORT}`);
+}
+
+/** Bytes a second from now on; connections that there are break. */
+export async function setPace({ inside }: Cluster, bytesPerSecond: number): Promise<void> {
+  await cutRelay({ inside });
   const program = fileURLToPath(new URL('relay-process.ts', import.meta.url));
   await inside.start(NAME, [process.execPath, program, NODE_ADDRESS, String(PORT), STORE_URL, String(bytesPerSecond)]);
-  await velero.createLocation(SLOW_LOCATION, SLOW_LOCATION, `http://${NODE_ADDRESS}:${PORT}`);
 }
 
 /** Connections break, and are refused from now on. */
-export function cutRelay({ inside }: Cluster): Promise<void> {
-  return inside.kill(NAME);
+export async function cutRelay({ inside }: Pick<Cluster, 'inside'>): Promise<void> {
+  if (inside.isKnown(NAME)) await inside.kill(NAME);
 }
 
 export async function mendRelay({ inside }: Cluster): Promise<void> {

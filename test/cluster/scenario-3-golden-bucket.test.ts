@@ -17,6 +17,7 @@ before(() => useNodeAgent(cluster, agentUnderTest()));
 
 test('the backup is listed, and restored as it was', async () => {
   await kubectl.whenObject('backup.velero.io', ['-n', VELERO_NAMESPACE, 'b1'], () => true);
+  await loseNamespace(cluster, 'demo');
   await makeStorageClass(cluster);
   await makeLocalVolume(cluster, 'demo', 'data');
   await velero.createRestore(RESTORE, 'b1');

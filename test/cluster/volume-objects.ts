@@ -85,9 +85,17 @@ export function whenOver<T extends VolumeObject>(
   });
 }
 
-/** Waits until bytes are moving. */
 export function whenMoving(cluster: Cluster, kind: VolumeKind, name: string): Promise<VolumeObject> {
   return whenPhase(cluster, kind, name, 'InProgress');
+}
+
+/** Waits until some of the bytes have moved. */
+export async function whenHalfDone(cluster: Cluster, kind: VolumeKind, name: string): Promise<VolumeObject> {
+  await whenMoving(cluster, kind, name);
+  return cluster.kubectl.whenObject<VolumeObject>(kind, ['-n', VELERO_NAMESPACE, name], ({ status }) => {
+    if (TERMINAL.has(status?.phase)) throw new Error(`${name} was too fast: ${JSON.stringify(status)}`);
+    return (status?.progress?.bytesDone ?? 0) > 0;
+  });
 }
 
 export async function change({ kubectl }: Cluster, kind: VolumeKind, name: string, patch: object): Promise<void> {
@@ -102,7 +110,6 @@ function commonSpec({ pod, volume, location = 'default' }: VolumePlan): object {
     backupStorageLocation: location,
     repoIdentifier: '',
     uploaderType: 'kopia',
-    tags: { backup: 'none', ns: namespace, pod: name, volume },
   };
 }
 

@@ -71,8 +71,12 @@ export async function makeLocalVolume({ kubectl, inside }: Cluster, namespace: s
   return folder;
 }
 
-/** Makes the pod and its claims; the volumes of the claims must be there. */
-export async function makePod(cluster: Cluster, plan: PodPlan): Promise<Pod> {
+/** Makes the pod and its claims; the volumes of the claims must be there. Waits until it runs, or only until it is made. */
+export async function makePod(
+  cluster: Cluster,
+  plan: PodPlan,
+  until: 'running' | 'not-started' = 'running',
+): Promise<Pod> {
   const { namespace, name, claims = [], emptyDirs = [], command = 'exec sleep 1000000' } = plan;
   const volumes = [
     ...claims.map((claim) => ({ name: claim, persistentVolumeClaim: { claimName: claim } })),
@@ -110,7 +114,8 @@ export async function makePod(cluster: Cluster, plan: PodPlan): Promise<Pod> {
       },
     },
   );
-  return whenRunning(cluster, namespace, name);
+  if (until === 'running') return whenRunning(cluster, namespace, name);
+  return cluster.kubectl.whenObject<Pod>('pod', ['-n', namespace, name], () => true);
 }
 
 export function whenRunning({ kubectl }: Cluster, namespace: string, name: string): Promise<Pod> {
@@ -133,6 +138,7 @@ export function mountedVolume({ inside }: Cluster, pod: Pod, volume: string): st
 
 /** Ends the namespace with everything in it, as a disaster would: nothing is given the time to end in good order. */
 export async function loseNamespace({ kubectl }: Cluster, name: string): Promise<void> {
+  if ((await kubectl.get('namespace', name)) === undefined) return;
   // The namespace itself would wait longer than its pods do.
   await kubectl.ok(['-n', name, 'delete', 'deployments,replicasets,pods', '--all', '--force', '--grace-period=0']);
   await kubectl.ok(['delete', 'namespace', name, '--timeout=120s'], { timeoutMs: 150_000 });
