@@ -36,6 +36,13 @@ export interface MaintenanceFlags extends CommonFlags {
   readonly location: string;
 }
 
+/** Levels that Velero has beside ours. */
+const VELERO_LEVELS: ReadonlyMap<string, LogLevel> = new Map([
+  ['trace', 'debug'],
+  ['warning', 'warn'],
+  ['fatal', 'error'],
+  ['panic', 'error'],
+]);
 const UNUSED = 'taken for compatibility; nothing here depends on it';
 const HOUR_MS = 3600_000;
 
@@ -95,7 +102,7 @@ function withCommonOptions(program: Command, environment: Environment): Command 
   return program
     .argument('[command...]', 'ignored: what an image with another entry point wants to be told')
     .option('--namespace <name>', 'namespace of Velero', environment['VELERO_NAMESPACE'] ?? 'velero')
-    .addOption(new Option('--log-level <level>').choices([...LOG_LEVELS, 'trace', 'fatal', 'panic']).default('info'))
+    .addOption(new Option('--log-level <level>').choices([...LOG_LEVELS, ...VELERO_LEVELS.keys()]).default('info'))
     .option('--log-format <format>', UNUSED)
     .option('--cache-folder <path>', 'caches of repositories', '/scratch/cache')
     .option('--scratch-folder <path>', 'temporary files', '/scratch')
@@ -136,8 +143,7 @@ interface GivenToMaintenance {
 }
 
 function levelOf(name: string): LogLevel {
-  if (name === 'trace') return 'debug';
-  return LOG_LEVELS.find((level) => level === name) ?? 'error';
+  return LOG_LEVELS.find((level) => level === name) ?? VELERO_LEVELS.get(name) ?? 'info';
 }
 
 function duration(text: string): number {
