@@ -1,6 +1,8 @@
 // Receipts of restores: what a status message has no room for. Kept where the caches are, the latest of them.
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errorCode } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
 import type { RestoreReceipt } from '../../mover/index.ts';
 
 const KEPT = 200;
@@ -14,6 +16,21 @@ export async function keepReceipt(folder: string, uid: string, receipt: RestoreR
   await rename(unfinished, path);
   await removeOldest(folder);
   return path;
+}
+
+/** A volume that is restored is restored, whether there is room for its receipt or not: then the log has all of it. */
+export async function keepReceiptOrLog(
+  folder: string,
+  uid: string,
+  receipt: RestoreReceipt,
+  logger: Logger,
+): Promise<string | undefined> {
+  try {
+    return await keepReceipt(folder, uid, receipt);
+  } catch (error) {
+    logger.warn('the receipt could not be kept', { folder, code: errorCode(error), receipt });
+    return undefined;
+  }
 }
 
 async function removeOldest(folder: string): Promise<void> {

@@ -9,7 +9,7 @@ import { openClosedRoot, prepareMarkers, writeDoneMarker } from '../host/markers
 import { openVolume, pathOf, type VolumeRoot } from '../host/volume-root.ts';
 import type { MoverContext } from './context.ts';
 import { openRepository } from './open-repository.ts';
-import { keepReceipt } from './receipts.ts';
+import { keepReceiptOrLog } from './receipts.ts';
 
 /** What a new volume has in it. */
 const OF_THE_VOLUME = new Set(['lost+found', '.velero']);
@@ -39,7 +39,8 @@ export async function runRestoreJob(job: RestoreJob, context: MoverContext): Pro
       { clock, logger, progress: (progress) => report(progress, context) },
       signal,
     );
-    const kept = await keepReceipt(job.receiptFolder, job.runId, { ...receipt, target: pathOf(job.volume) });
+    const told = { ...receipt, target: pathOf(job.volume) };
+    const kept = await keepReceiptOrLog(job.receiptFolder, job.runId, told, logger);
     logger.info('restored', { receipt: kept, status: receipt.status, failed: receipt.failed.count });
     requireWhole(receipt);
     volume.requireSame();
