@@ -73,6 +73,8 @@ export interface RestoreJob extends CommonJob {
   readonly restoreUid: string;
   readonly parallel?: number | undefined;
   readonly isSparse: boolean;
+  /** False when the pod's init container has seen all markers: its containers run, and nothing may be restored any more. */
+  readonly isAwaited: boolean;
   readonly onNotEmpty: 'overwrite' | 'keep' | 'fail';
 }
 
@@ -84,10 +86,9 @@ export interface MarkJob extends CommonJob {
 }
 
 export type Mark =
-  | { readonly outcome: 'done' }
   | { readonly outcome: 'failed'; readonly code: string; readonly message: string; readonly name: string }
   /** The helper has ended: the volume gets back what was changed for it. */
-  | { readonly outcome: 'over'; readonly rootMode: number | undefined };
+  | { readonly outcome: 'over'; readonly rootMode: number };
 
 export type Job = BackupJob | RestoreJob | MarkJob;
 

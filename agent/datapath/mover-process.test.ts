@@ -10,7 +10,7 @@ const job: MarkJob = {
   subject: {},
   volume: { root: '/nonexistent', names: ['pod'], isMount: true },
   restoreUid: 'r1',
-  mark: { outcome: 'done' },
+  mark: { outcome: 'over', rootMode: 0o700 },
 };
 const options = { onMessage: () => undefined, environment: { PATH: '/usr/bin' }, logger: silentLogger };
 

@@ -10,7 +10,7 @@ const job = (memoryLimitBytes: number): MarkJob => ({
   volume: { root: '/nonexistent', names: [], isMount: false },
   memoryLimitBytes,
   restoreUid: 'r',
-  mark: { outcome: 'done' },
+  mark: { outcome: 'over', rootMode: 0o700 },
 });
 const environment = { PATH: process.env['PATH'] };
 

@@ -1,5 +1,5 @@
-// What the init container of a restored pod waits for: files in `.velero` at the volume's root (docs/design/0009). They are made and
-// removed by descriptor: what was restored may have links of its own in that place.
+// What the init container of a restored pod waits for: files in `.velero` at the volume's root (docs/design/0009). They are made
+// by descriptor: what was restored may have links of its own in that place.
 import {
   closeSync,
   constants,
@@ -10,7 +10,6 @@ import {
   mkdirSync,
   openSync,
   renameSync,
-  rmdirSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -22,7 +21,7 @@ const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NO
 const FILE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const MAX_REASON_LENGTH = 1024;
 /** Of the root, so that a process of another user finds what is below it by name. */
-const SEARCH_BITS = 0o111;
+export const SEARCH_BITS = 0o111;
 
 export interface FailureReason {
   readonly message: string;
@@ -33,6 +32,17 @@ export interface FailureReason {
 /** The empty file that says that the volume is restored. Durable when it returns. */
 export function writeDoneMarker(volume: VolumeRoot, restoreUid: string): void {
   writeMarker(volume, restoreUid, '');
+  withFolder(volume, false, (fd) => ignoring('ENOENT', () => unlinkSync(at(fd, begunName(restoreUid)))));
+}
+
+/** Whether {@link writeDoneMarker} was here: from then on the volume is the pod's, whose containers may have written to it. */
+export function hasDoneMarker(volume: VolumeRoot, restoreUid: string): boolean {
+  return hasMarker(volume, restoreUid);
+}
+
+/** Whether {@link prepareMarkers} was here: what is in the volume may be of an attempt that was interrupted. */
+export function hasBegunMarker(volume: VolumeRoot, restoreUid: string): boolean {
+  return hasMarker(volume, begunName(restoreUid));
 }
 
 /** What our helper ends with; others do not look at it and wait on. */
@@ -43,20 +53,13 @@ export function writeFailureMarker(volume: VolumeRoot, restoreUid: string, reaso
 
 /**
  * Before the data: what an earlier attempt has left is gone, and the folder is there, so that the marker's coming does not change the
- * time of the restored root.
+ * time of the restored root. A file says that the data may have come in part.
  */
 export function prepareMarkers(volume: VolumeRoot, restoreUid: string): void {
-  withFolder(volume, true, (fd) => removeFiles(fd, restoreUid));
-}
-
-/** Removes the restore's own files, and the folder when nothing else is in it. */
-export function removeMarkers(volume: VolumeRoot, restoreUid: string): void {
-  const folder = withFolder(volume, false, (fd) => removeFiles(fd, restoreUid));
-  if (folder) ignoring(['ENOTEMPTY', 'EEXIST', 'ENOENT'], () => rmdirSync(at(volume.fd, FOLDER)));
-}
-
-function removeFiles(folder: number, restoreUid: string): void {
-  for (const name of [restoreUid, `${restoreUid}.failed`]) ignoring('ENOENT', () => unlinkSync(at(folder, name)));
+  withFolder(volume, true, (fd) => {
+    for (const name of [restoreUid, `${restoreUid}.failed`]) ignoring('ENOENT', () => unlinkSync(at(fd, name)));
+  });
+  writeMarker(volume, begunName(restoreUid), '');
 }
 
 /** Opens a root that other users may not search, as long as one of them waits for a marker. The bits that it had, if it was closed. */
@@ -71,6 +74,19 @@ export function openClosedRoot(volume: VolumeRoot): number | undefined {
 export function closeRoot(volume: VolumeRoot, mode: number): void {
   const now = fstatSync(volume.fd).mode & 0o7777;
   if (now === (mode | SEARCH_BITS)) fchmodSync(volume.fd, mode);
+}
+
+function begunName(restoreUid: string): string {
+  return `${restoreUid}.begun`;
+}
+
+/** An ordinary file of that name; a link or a folder is none. */
+function hasMarker(volume: VolumeRoot, name: string): boolean {
+  let found = false;
+  withFolder(volume, false, (fd) => {
+    ignoring('ENOENT', () => (found = lstatSync(at(fd, name)).isFile()));
+  });
+  return found;
 }
 
 function writeMarker(volume: VolumeRoot, name: string, content: string): void {
@@ -92,24 +108,34 @@ function writeMarker(volume: VolumeRoot, name: string, content: string): void {
   fsyncSync(volume.fd);
 }
 
-/** False when there is no folder and none is made. */
-function withFolder(volume: VolumeRoot, create: boolean, use: (fd: number) => void): boolean {
+/** Nothing is called when there is no folder and none is made. `VOLUME_MARKER` for whatever the file system refuses. */
+function withFolder(volume: VolumeRoot, create: boolean, use: (fd: number) => void): void {
   const path = at(volume.fd, FOLDER);
-  if (create) makeFolder(path);
-  let fd: number;
   try {
-    fd = openSync(path, FOLDER_FLAGS);
+    if (create) makeFolder(path);
+    const fd = openFolder(path, create);
+    if (fd === undefined) return;
+    try {
+      if (create) fchmodSync(fd, fstatSync(fd).mode | 0o755);
+      use(fd);
+    } finally {
+      closeSync(fd);
+    }
   } catch (cause) {
-    if (!create && (hasCode(cause, 'ENOENT') || hasCode(cause, 'ELOOP') || hasCode(cause, 'ENOTDIR'))) return false;
-    throw new WindlassError(`${FOLDER} in the volume cannot be opened`, { code: 'VOLUME_MARKER', cause });
+    throw new WindlassError(`the markers in ${FOLDER} of the volume cannot be read or written`, {
+      code: 'VOLUME_MARKER',
+      cause,
+    });
   }
+}
+
+function openFolder(path: string, mustBe: boolean): number | undefined {
   try {
-    if (create) fchmodSync(fd, fstatSync(fd).mode | 0o755);
-    use(fd);
-  } finally {
-    closeSync(fd);
+    return openSync(path, FOLDER_FLAGS);
+  } catch (error) {
+    if (!mustBe && ['ENOENT', 'ELOOP', 'ENOTDIR'].some((code) => hasCode(error, code))) return undefined;
+    throw error;
   }
-  return true;
 }
 
 /** The name is Velero's: what is no folder there gives way, as it does to Velero. */
@@ -128,10 +154,10 @@ function at(fd: number, name: string): string {
   return `/proc/self/fd/${fd}/${name}`;
 }
 
-function ignoring(codes: string | readonly string[], work: () => void): void {
+function ignoring(code: string, work: () => void): void {
   try {
     work();
   } catch (error) {
-    if (![codes].flat().some((code) => hasCode(error, code))) throw error;
+    if (!hasCode(error, code)) throw error;
   }
 }

@@ -40,7 +40,12 @@ export async function runBackupJob(job: BackupJob, context: MoverContext): Promi
     const opened = await openRepository(job.repository, { readOnly: false, memoryLimitBytes }, context);
     await using repository = opened.repository;
     const finished = await finishedSnapshot(repository, job, context.signal);
-    if (finished !== undefined) return outcomeOfFinished(finished);
+    if (finished !== undefined) {
+      // Whoever stored it was ended before it could ask the store for what it had written.
+      const { packs } = await repository.contents.hideLostContents(context.signal);
+      if (packs === 0) return outcomeOfFinished(finished);
+      await deleteSnapshot(repository.manifests, finished.id, context.signal);
+    }
     return await backUp(job, { ...opened, volume }, context);
   } finally {
     volume.close();

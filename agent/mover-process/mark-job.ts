@@ -1,6 +1,7 @@
-// Tells the init container how its restore ended, or takes back what was there for it.
+// Tells the init container how its restore ended, or takes back what was done for it. Markers stay: the init container is run again
+// when the node was started anew, and finds them (docs/design/0009).
 import type { MarkJob } from '../datapath/job.ts';
-import { closeRoot, openClosedRoot, removeMarkers, writeDoneMarker, writeFailureMarker } from '../host/markers.ts';
+import { closeRoot, openClosedRoot, writeFailureMarker } from '../host/markers.ts';
 import { openVolume } from '../host/volume-root.ts';
 
 /** What the root's permission bits were before it was opened, if it was closed. */
@@ -9,12 +10,8 @@ export function runMarkJob({ volume: place, restoreUid, mark }: MarkJob): number
   try {
     switch (mark.outcome) {
       case 'over':
-        removeMarkers(volume, restoreUid);
-        if (mark.rootMode !== undefined) closeRoot(volume, mark.rootMode);
+        closeRoot(volume, mark.rootMode);
         return undefined;
-      case 'done':
-        writeDoneMarker(volume, restoreUid);
-        break;
       case 'failed': {
         const { code, message, name } = mark;
         writeFailureMarker(volume, restoreUid, { code, message, podVolumeRestore: name });

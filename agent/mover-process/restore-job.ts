@@ -1,11 +1,18 @@
 // Restores one volume and says only then that it is done when everything wanted is on the disk. Who waits for it is told by the
 // marker, the last thing that is written.
-import { readdirSync } from 'node:fs';
+import { fstatSync, readdirSync } from 'node:fs';
 import { WindlassError } from '../../base/errors.ts';
 import { type RestoreProgress, type RestoreReceipt, restoreSnapshot } from '../../mover/index.ts';
-import { loadSnapshot, type ManifestId } from '../../repo-format/index.ts';
+import { loadSnapshot, type ManifestId, type SnapshotManifest } from '../../repo-format/index.ts';
 import type { RestoreJob, RestoreOutcome } from '../datapath/job.ts';
-import { openClosedRoot, prepareMarkers, writeDoneMarker } from '../host/markers.ts';
+import {
+  hasBegunMarker,
+  hasDoneMarker,
+  openClosedRoot,
+  prepareMarkers,
+  SEARCH_BITS,
+  writeDoneMarker,
+} from '../host/markers.ts';
 import { openVolume, pathOf, type VolumeRoot } from '../host/volume-root.ts';
 import type { MoverContext } from './context.ts';
 import { openRepository } from './open-repository.ts';
@@ -17,13 +24,18 @@ const OF_THE_VOLUME = new Set(['lost+found', '.velero']);
 export async function runRestoreJob(job: RestoreJob, context: MoverContext): Promise<RestoreOutcome> {
   const volume = openVolume(job.volume);
   try {
-    requireRoom(job, volume);
-    prepareMarkers(volume, job.restoreUid);
+    // Once the pod's containers may run, what they write is not to be replaced by what was backed up.
+    const isOver = !job.isAwaited || hasDoneMarker(volume, job.restoreUid);
+    if (!isOver) {
+      requireRoom(job, volume);
+      prepareMarkers(volume, job.restoreUid);
+    }
     const { memoryLimitBytes } = job;
     const { repository: opened } = await openRepository(job.repository, { readOnly: true, memoryLimitBytes }, context);
     await using repository = opened;
     const { clock, logger, signal } = context;
     const manifest = await loadSnapshot(repository.manifests, job.snapshotId as ManifestId, signal);
+    if (isOver) return outcomeOfFinished(manifest, volume);
     context.send({ type: 'started' });
     const receipt = await restoreSnapshot(
       repository,
@@ -52,8 +64,9 @@ export async function runRestoreJob(job: RestoreJob, context: MoverContext): Pro
   }
 }
 
-function requireRoom({ onNotEmpty, volume: place }: RestoreJob, volume: VolumeRoot): void {
-  if (onNotEmpty !== 'fail') return;
+/** What an interrupted attempt has left there is no reason to refuse. */
+function requireRoom({ onNotEmpty, volume: place, restoreUid }: RestoreJob, volume: VolumeRoot): void {
+  if (onNotEmpty !== 'fail' || hasBegunMarker(volume, restoreUid)) return;
   const found = readdirSync(`/proc/self/fd/${volume.fd}`).find((name) => !OF_THE_VOLUME.has(name));
   if (found === undefined) return;
   throw new WindlassError(`the volume at ${pathOf(place)} is not empty: it has ${found}`, {
@@ -75,6 +88,21 @@ function requireWhole({ failed }: RestoreReceipt): void {
 
 function report({ bytes, expectedBytes, entries }: RestoreProgress, context: MoverContext): void {
   context.send({ type: 'progress', bytesDone: bytes, totalBytes: expectedBytes, files: entries });
+}
+
+/** An earlier attempt came to its end without being able to say so. */
+function outcomeOfFinished({ rootEntry }: SnapshotManifest, { fd }: VolumeRoot): RestoreOutcome {
+  const { summary, mode = 0o777 } = rootEntry ?? {};
+  const now = fstatSync(fd).mode & 0o7777;
+  const wasOpened = (mode & SEARCH_BITS) !== SEARCH_BITS && now === (mode | SEARCH_BITS);
+  return {
+    totalBytes: summary?.size ?? 0,
+    files: summary?.files ?? 0,
+    unchanged: 0,
+    kept: 0,
+    refusedAttributes: [],
+    closedRootMode: wasOpened ? mode : undefined,
+  };
 }
 
 function outcomeOf(receipt: RestoreReceipt, closedRootMode: number | undefined): RestoreOutcome {

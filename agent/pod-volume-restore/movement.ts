@@ -6,7 +6,7 @@ import type { MoverOptions } from '../datapath/mover-process.ts';
 import { startMover } from '../datapath/mover-process.ts';
 import type { ResolvedVolume, VolumeResolver } from '../host/volume-resolver.ts';
 import type { Completion, MovementKind } from '../data-movement/reconciler.ts';
-import { podName, podOf } from '../data-movement/subject.ts';
+import { isDeleting, podName, podOf } from '../data-movement/subject.ts';
 import { isKopia, type MoverSettings, positive } from '../pod-volume-backup/movement.ts';
 import type { RepositoryDirectory, RepositoryName } from '../repository/repository-access.ts';
 import { helperState } from './helper-state.ts';
@@ -70,7 +70,7 @@ function restoreUidOf({ metadata }: PodVolumeRestore): string | undefined {
 }
 
 async function jobOf(
-  { repositories, settings, onNotEmpty, receiptFolder }: RestoreMovementOptions,
+  { repositories, settings, onNotEmpty, receiptFolder, pods }: RestoreMovementOptions,
   restore: PodVolumeRestore,
   { place }: ResolvedVolume,
   signal: AbortSignal,
@@ -83,6 +83,7 @@ async function jobOf(
     });
   }
   const { memoryLimitBytes, parallel } = settings();
+  const pod = podOf(pods, spec.pod);
   return {
     kind: 'restore',
     subject: subjectOf(restore),
@@ -94,6 +95,7 @@ async function jobOf(
     restoreUid,
     parallel: positive(spec.uploaderSettings?.['ParallelFilesDownload']) ?? parallel,
     isSparse: spec.uploaderSettings?.['WriteSparseFiles'] === 'true',
+    isAwaited: pod === undefined || helperState(pod) !== 'over',
     memoryLimitBytes,
     onNotEmpty,
   };
@@ -139,13 +141,13 @@ function rootModeNote(mode: number): Readonly<Record<string, string>> {
   return { [ANNOTATION.closedRootMode]: mode.toString(8) };
 }
 
-/** True as long as the init container may still look for its marker through a root that was opened for it. */
+/** True as long as the init container may still look for its marker through a root that was opened for it, and nobody minds. */
 async function closeRootAgain(options: RestoreMovementOptions, restore: PodVolumeRestore): Promise<boolean> {
   const mode = restore.metadata.annotations?.[ANNOTATION.closedRootMode];
   if (mode === undefined) return false;
   const pod = podOf(options.pods, restore.spec.pod);
   if (pod === undefined) return false;
-  if (helperState(pod) !== 'over') return true;
+  if (helperState(pod) !== 'over' && !isDeleting(restore)) return true;
   await mark(options, restore, { outcome: 'over', rootMode: Number.parseInt(mode, 8) });
   return false;
 }

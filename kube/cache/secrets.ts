@@ -20,6 +20,8 @@ const MAX_VALUE_BYTES = 1 << 20;
 
 export class Secrets {
   readonly #deps: SecretsDeps;
+  /** Written so far: two that want the same one at a time write two. */
+  #written = 0;
   readonly #known = new Map<string, { readonly atMs: number; readonly secret: Promise<Secret | undefined> }>();
 
   readonly #files = new Map<string, { readonly name: string; readonly key: string }>();
@@ -51,7 +53,7 @@ export class Secrets {
     if (before?.equals(value) === true) return path;
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     // Whoever reads it meanwhile reads the old one or the new one.
-    const unfinished = `${path}.${process.pid}`;
+    const unfinished = `${path}.${process.pid}.${this.#written++}`;
     await writeFile(unfinished, value, { mode: 0o600 });
     await chmod(unfinished, 0o600);
     await rename(unfinished, path);

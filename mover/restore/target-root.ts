@@ -50,6 +50,7 @@ export function openTarget(target: string, dryRun: boolean): OpenTarget {
     close(fd);
     throw new WindlassError(`another restore is writing to ${target}`, {
       code: 'RESTORE_TARGET_BUSY',
+      retry: 'transient',
       context: { target },
     });
   }

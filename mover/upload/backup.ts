@@ -84,6 +84,7 @@ export interface BackupDeps {
 
 /** What a backup has found in its source when all of it has been read. */
 export interface ReadTree {
+  /** That the snapshot has: read now, or unchanged since the snapshot before. */
   readonly files: number;
   readonly errors: readonly BackupError[];
 }
@@ -399,7 +400,7 @@ class BackupRun {
     const { totals } = tree;
     const rootEntry = tree.rootFile ?? (tree.root === undefined ? undefined : this.#rootEntry(tree.root));
     if (rootEntry === undefined) throw new WindlassError('the tree ended without a root', { code: 'INTERNAL' });
-    await this.#deps.confirmSource?.({ files: totals.storedFiles, errors: errorsOf(totals.errors) }, signal);
+    await this.#deps.confirmSource?.({ files: totals.files, errors: errorsOf(totals.errors) }, signal);
     const { manifests, contents } = this.#repository;
     const snapshot: NewSnapshot = {
       source: this.#options.source,

@@ -1,0 +1,225 @@
+// Restores into real volumes: the marker is the last thing, nothing is said too early, and nothing is restored over a pod that runs.
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { MoverFixture } from '../../test/harness/mover-fixture.ts';
+import { scratchFolder } from '../../test/harness/scratch.ts';
+import { describeTree } from '../../test/harness/tree.ts';
+import type { Message, RestoreJob } from '../datapath/job.ts';
+import { runMarkJob } from './mark-job.ts';
+
+const UID = 'restore-uid';
+
+interface Stored {
+  readonly fixture: MoverFixture;
+  readonly snapshotId: string;
+  readonly source: string;
+}
+
+async function stored(t: TestContext, rootMode = 0o755): Promise<Stored> {
+  const fixture = await MoverFixture.create(t);
+  const volume = fixture.volume('source');
+  mkdirSync(join(volume.path, 'folder'));
+  writeFileSync(join(volume.path, 'folder', 'a'), 'text of a');
+  writeFileSync(join(volume.path, 'b'), 'text of b', { mode: 0o600 });
+  chmodSync(volume.path, rootMode);
+  utimesSync(volume.path, 1000, 1_700_000_000);
+  const { snapshotId } = await fixture.backUp(fixture.backupJob(volume));
+  return { fixture, snapshotId, source: volume.path };
+}
+
+const modeOf = (path: string): string => (lstatSync(path).mode & 0o7777).toString(8);
+const doneMarker = (path: string): string => join(path, '.velero', UID);
+
+test('everything is as it was, the marker is there, and the root has its own time', async (t) => {
+  const { fixture, snapshotId, source } = await stored(t);
+  const volume = fixture.volume('target');
+  const seen: Message['type'][] = [];
+  const outcome = await fixture.restore(fixture.restoreJob(volume, snapshotId), {
+    on: ({ type }) => {
+      seen.push(type);
+      assert.equal(existsSync(doneMarker(volume.path)), false, 'not before it is over');
+    },
+  });
+  assert.equal(seen[0], 'started');
+  assert.deepEqual(
+    { ...outcome },
+    {
+      totalBytes: 18,
+      files: 2,
+      unchanged: 0,
+      kept: 0,
+      refusedAttributes: [],
+      closedRootMode: undefined,
+    },
+  );
+  assert.deepEqual(readdirSync(join(volume.path, '.velero')), [UID]);
+  assert.equal(statSync(volume.path).mtimeMs, 1_700_000_000_000);
+  rmSync(join(volume.path, '.velero'), { recursive: true });
+  utimesSync(volume.path, 1000, 1_700_000_000);
+  assert.deepEqual(describeTree(volume.path), describeTree(source));
+});
+
+test('what a pod has written since its marker is never restored over', async (t) => {
+  const { fixture, snapshotId } = await stored(t);
+  const volume = fixture.volume('target');
+  await fixture.restore(fixture.restoreJob(volume, snapshotId));
+  writeFileSync(join(volume.path, 'b'), 'written by the pod');
+  rmSync(join(volume.path, 'folder'), { recursive: true });
+  for (const onNotEmpty of ['overwrite', 'keep', 'fail'] as const) {
+    const again = await fixture.restore(fixture.restoreJob(volume, snapshotId, { onNotEmpty }));
+    assert.deepEqual([again.totalBytes, again.files, again.kept], [18, 2, 0]);
+  }
+  assert.equal(readFileSync(join(volume.path, 'b'), 'utf8'), 'written by the pod');
+  assert.equal(existsSync(join(volume.path, 'folder')), false);
+  assert.equal(existsSync(doneMarker(volume.path)), true);
+});
+
+test('nor where a helper has removed the marker and the pod runs', async (t) => {
+  const { fixture, snapshotId } = await stored(t);
+  const volume = fixture.volume('target');
+  writeFileSync(join(volume.path, 'b'), 'written by the pod');
+  const outcome = await fixture.restore(fixture.restoreJob(volume, snapshotId, { isAwaited: false }));
+  assert.equal(outcome.totalBytes, 18);
+  assert.deepEqual(readdirSync(volume.path), ['b']);
+  assert.equal(readFileSync(join(volume.path, 'b'), 'utf8'), 'written by the pod');
+});
+
+test('a marker of another restore is none of this one', async (t) => {
+  const { fixture, snapshotId } = await stored(t);
+  const volume = fixture.volume('target');
+  await fixture.restore(fixture.restoreJob(volume, snapshotId, { restoreUid: 'another' }));
+  writeFileSync(join(volume.path, 'b'), 'of the time between');
+  const outcome = await fixture.restore(fixture.restoreJob(volume, snapshotId));
+  assert.deepEqual([outcome.files, outcome.unchanged], [1, 1]);
+  assert.equal(readFileSync(join(volume.path, 'b'), 'utf8'), 'text of b');
+});
+
+test('a snapshot that is not there is said to be missing, and no marker is written', async (t) => {
+  const { fixture } = await stored(t);
+  const volume = fixture.volume('target');
+  await assert.rejects(fixture.restore(fixture.restoreJob(volume, 'f'.repeat(32))), {
+    code: 'SNAPSHOT_NOT_FOUND',
+    retry: 'never',
+  });
+  assert.equal(existsSync(doneMarker(volume.path)), false);
+});
+
+const WITH_OLD = { b: 'older', c: 'of nobody' };
+
+async function intoFilled(
+  t: TestContext,
+  more: Partial<RestoreJob>,
+): Promise<{ readonly path: string; readonly outcome: Promise<unknown> }> {
+  const { fixture, snapshotId } = await stored(t);
+  const volume = fixture.volume('target');
+  for (const [name, text] of Object.entries(WITH_OLD)) writeFileSync(join(volume.path, name), text);
+  return { path: volume.path, outcome: fixture.restore(fixture.restoreJob(volume, snapshotId, more)) };
+}
+
+test('a volume that has something in it: overwritten, where it differs', async (t) => {
+  const { path, outcome } = await intoFilled(t, { onNotEmpty: 'overwrite' });
+  await outcome;
+  assert.deepEqual(
+    [readFileSync(join(path, 'b'), 'utf8'), readFileSync(join(path, 'c'), 'utf8')],
+    ['text of b', 'of nobody'],
+  );
+  assert.equal(readFileSync(join(path, 'folder', 'a'), 'utf8'), 'text of a');
+});
+
+test('a volume that has something in it: kept, and the rest restored', async (t) => {
+  const { path, outcome } = await intoFilled(t, { onNotEmpty: 'keep' });
+  const { kept, files } = (await outcome) as { kept: number; files: number };
+  assert.deepEqual([kept, files], [1, 1]);
+  assert.equal(readFileSync(join(path, 'b'), 'utf8'), 'older');
+  assert.equal(readFileSync(join(path, 'folder', 'a'), 'utf8'), 'text of a');
+});
+
+test('a volume that has something in it: refused, and left as it is', async (t) => {
+  const { path, outcome } = await intoFilled(t, { onNotEmpty: 'fail' });
+  await assert.rejects(outcome, { code: 'VOLUME_NOT_EMPTY', retry: 'never' });
+  assert.deepEqual(readdirSync(path).sort(), Object.keys(WITH_OLD).sort());
+  assert.equal(readFileSync(join(path, 'b'), 'utf8'), 'older');
+});
+
+test('what every new volume has is not something', async (t) => {
+  const { fixture, snapshotId } = await stored(t);
+  const volume = fixture.volume('target');
+  mkdirSync(join(volume.path, 'lost+found'));
+  mkdirSync(join(volume.path, '.velero'));
+  await fixture.restore(fixture.restoreJob(volume, snapshotId, { onNotEmpty: 'fail' }));
+  assert.equal(existsSync(doneMarker(volume.path)), true);
+});
+
+test('an attempt that was interrupted is gone on with, also where only empty volumes are restored', async (t) => {
+  const { fixture, snapshotId } = await stored(t);
+  const volume = fixture.volume('target');
+  const job = fixture.restoreJob(volume, snapshotId, { onNotEmpty: 'fail' });
+  const stopped = new AbortController();
+  const stop = ({ type }: Message): void => {
+    if (type === 'started') stopped.abort(new DOMException('the agent is gone', 'AbortError'));
+  };
+  await assert.rejects(fixture.restore(job, { on: stop, signal: stopped.signal }), { name: 'AbortError' });
+  writeFileSync(join(volume.path, 'b'), 'in part');
+  assert.equal(existsSync(doneMarker(volume.path)), false);
+  await fixture.restore(job);
+  assert.equal(readFileSync(join(volume.path, 'b'), 'utf8'), 'text of b');
+  assert.deepEqual(readdirSync(join(volume.path, '.velero')), [UID]);
+});
+
+test('a volume that was replaced meanwhile gets no marker', async (t) => {
+  const { fixture, snapshotId } = await stored(t);
+  const volume = fixture.volume('target');
+  const replace = ({ type }: Message): void => {
+    if (type !== 'started') return;
+    renameSync(volume.path, `${volume.path}-away`);
+    mkdirSync(volume.path);
+  };
+  await assert.rejects(fixture.restore(fixture.restoreJob(volume, snapshotId), { on: replace }), {
+    code: 'VOLUME_REPLACED',
+  });
+  assert.deepEqual(readdirSync(volume.path), []);
+  assert.equal(existsSync(doneMarker(`${volume.path}-away`)), false);
+});
+
+test('a closed root is open as long as somebody waits, and its mode is known to whoever goes on', async (t) => {
+  const { fixture, snapshotId } = await stored(t, 0o700);
+  const volume = fixture.volume('target');
+  const outcome = await fixture.restore(fixture.restoreJob(volume, snapshotId));
+  assert.equal(outcome.closedRootMode, 0o700);
+  assert.equal(modeOf(volume.path), '711');
+  const again = await fixture.restore(fixture.restoreJob(volume, snapshotId));
+  assert.equal(again.closedRootMode, 0o700, 'an agent that was ended before it could note it');
+  const job = { kind: 'mark', subject: {}, volume, restoreUid: UID } as const;
+  assert.equal(runMarkJob({ ...job, mark: { outcome: 'over', rootMode: 0o700 } }), undefined);
+  assert.equal(modeOf(volume.path), '700');
+  assert.equal(existsSync(doneMarker(volume.path)), true, 'the init container is run again after a reboot');
+});
+
+test('a failure is told through a closed root', (t) => {
+  const root = scratchFolder(t, 'marked');
+  const path = join(root, 'volume');
+  mkdirSync(path, { mode: 0o700 });
+  const volume = { root, names: ['volume'], isMount: false };
+  const mark = { outcome: 'failed', code: 'RESTORE_NO_SPACE', message: 'full', name: 'again-1' } as const;
+  assert.equal(runMarkJob({ kind: 'mark', subject: {}, volume, restoreUid: UID, mark }), 0o700);
+  assert.equal(modeOf(path), '711');
+  assert.deepEqual(JSON.parse(readFileSync(join(path, '.velero', `${UID}.failed`), 'utf8')), {
+    message: 'full',
+    code: 'RESTORE_NO_SPACE',
+    podVolumeRestore: 'again-1',
+  });
+});
