@@ -79,14 +79,15 @@ async function stockDaemonSet({ velero }: Cluster): Promise<DaemonSet> {
   return found as DaemonSet; // Velero's own
 }
 
-/** Our chart with the images of the tests: account, rights and confinement are what its users get. */
+/** Our chart: account, rights and confinement are what its users get. */
 function chartManifests(): Promise<string> {
-  const values = [
-    ...imageValues('image', AGENT_IMAGE),
-    ...imageValues('restoreHelper.image', HELPER_IMAGE),
-    'image.pullPolicy=Never',
-  ];
-  return helm(['template', 'windlass', CHART, `--namespace=${VELERO_NAMESPACE}`, `--set=${values.join(',')}`]);
+  return helm(['template', 'windlass', CHART, `--namespace=${VELERO_NAMESPACE}`, chartValues()]);
+}
+
+/** The images of the tests, in the place of the chart's. */
+export function chartValues(): string {
+  const images = [...imageValues('image', AGENT_IMAGE), ...imageValues('restoreHelper.image', HELPER_IMAGE)];
+  return `--set=${[...images, 'image.pullPolicy=Never'].join(',')}`;
 }
 
 function imageValues(member: string, name: string): string[] {
