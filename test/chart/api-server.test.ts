@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { startApiServer, type ApiServer } from '../harness/api-server.ts';
 import { buildGoPrograms } from '../harness/go-program.ts';
 import { CHART, helm, runHelm } from '../harness/helm.ts';
 import { describeResult, runCommand } from '../harness/run-command.ts';
+import { freePort, startServer } from '../harness/server-process.ts';
 import { RENDERINGS } from './renderings.ts';
 
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const NAMESPACE = '--namespace=velero';
 const RELEASE = ['windlass', CHART, NAMESPACE];
 const ACCOUNT = 'system:serviceaccount:velero:windlass-node-agent';
@@ -140,7 +143,7 @@ test('the agent may do what is listed in docs/security.md and nothing else', asy
     'nodes: list watch',
     'persistentvolumeclaims: get',
     'persistentvolumes: get',
-    'pods: delete list watch',
+    'pods: delete get list watch',
     'podvolumebackups.velero.io: get list patch watch',
     'podvolumerestores.velero.io: get list patch watch',
     'secrets: get',
@@ -150,8 +153,47 @@ test('the agent may do what is listed in docs/security.md and nothing else', asy
     'nodes: list watch',
     'persistentvolumeclaims: get',
     'persistentvolumes: get',
-    'pods: list watch',
+    'pods: get list watch',
   ]);
+  await helm(['uninstall', 'windlass', NAMESPACE], api.kubeconfig);
+});
+
+/** Until the program says that it follows all that it follows. Without a right it would never come to that. */
+async function runUnder(account: string, program: string, args: readonly string[]): Promise<void> {
+  const text = await api.kubectl(['get', 'serviceaccount', account, '-n', 'velero', '-o', 'json']);
+  const { metadata } = JSON.parse(text) as { readonly metadata: { readonly uid: string } };
+  const token = api.token({ namespace: 'velero', name: account, uid: metadata.uid, expiresInSeconds: 3600 });
+  const port = await freePort();
+  const argv = [
+    process.execPath,
+    join(ROOT, 'dist', program),
+    `--kubeconfig=${api.kubeconfigWithToken(account, token)}`,
+    `--metrics-address=127.0.0.1:${port}`,
+    `--scratch-folder=${api.folder}`,
+    ...args,
+  ];
+  const environment = { NODE_NAME: 'node', VELERO_NAMESPACE: 'velero', POD_NAME: 'pod' };
+  const running = await startServer(argv, environment, async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
+    return response?.ok ?? false;
+  });
+  await running.stop();
+  assert.doesNotMatch(running.output(), /KUBE_FORBIDDEN/);
+}
+
+test('agent and controller start under these rights', async () => {
+  const built = await runCommand([process.execPath, join(ROOT, 'scripts/build.ts')], { cwd: ROOT });
+  assert.equal(built.code, 0, built.stderr);
+  const add = {
+    op: 'add',
+    path: '/spec/template/spec/containers/0/args/-',
+    value: '--disable-controllers=backup-repo',
+  };
+  const patch = ['--type=json', '-p', JSON.stringify([add])];
+  await api.kubectl(['patch', 'deployment', 'velero', '-n', 'velero', ...patch]);
+  await helm(['install', ...RELEASE, '--set=controller.enabled=true'], api.kubeconfig);
+  await runUnder('windlass-node-agent', 'agent.cjs', [`--host-pods=${api.folder}`, '--node-agent-configmap=any']);
+  await runUnder('windlass-controller', 'controller.cjs', []);
   await helm(['uninstall', 'windlass', NAMESPACE], api.kubeconfig);
 });
 
