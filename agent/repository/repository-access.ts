@@ -40,7 +40,7 @@ export interface RepositoryName {
 /** Whether to wait, and for what. */
 export type Readiness = { readonly is: 'ready' } | { readonly is: 'pending'; readonly reason: string };
 
-const KOPIA = 'kopia';
+const KOPIA = 'kopia' as const;
 
 export class RepositoryDirectory {
   readonly #deps: RepositoryDirectoryDeps;

@@ -13,6 +13,7 @@ import type {
   Pod,
   Secret,
 } from './core.ts';
+import { kindOf } from './definition.ts';
 import type { Kind, KubeObject } from './object.ts';
 import type {
   BackupRepository,
@@ -22,9 +23,16 @@ import type {
   PodVolumeBackup,
   PodVolumeRestore,
 } from './velero.ts';
+import {
+  BACKUP_REPOSITORY,
+  DATA_DOWNLOAD,
+  DATA_UPLOAD,
+  POD_VOLUME_BACKUP,
+  POD_VOLUME_RESTORE,
+} from './velero-definitions.ts';
 
-function velero<T extends KubeObject>(kind: string, plural: string, version = 'v1'): Kind<T> {
-  return { group: 'velero.io', version, plural, kind, namespaced: true };
+function velero<T extends KubeObject>(kind: string, plural: string): Kind<T> {
+  return kindOf({ kind, plural, version: 'v1' });
 }
 
 function core<T extends KubeObject>(kind: string, plural: string, namespaced = true): Kind<T> {
@@ -36,14 +44,14 @@ function inGroup<T extends KubeObject>(group: string, kind: string, plural: stri
 }
 
 export const KINDS = {
-  podVolumeBackup: velero<PodVolumeBackup>('PodVolumeBackup', 'podvolumebackups'),
-  podVolumeRestore: velero<PodVolumeRestore>('PodVolumeRestore', 'podvolumerestores'),
-  backupRepository: velero<BackupRepository>('BackupRepository', 'backuprepositories'),
+  podVolumeBackup: kindOf<PodVolumeBackup>(POD_VOLUME_BACKUP),
+  podVolumeRestore: kindOf<PodVolumeRestore>(POD_VOLUME_RESTORE),
+  backupRepository: kindOf<BackupRepository>(BACKUP_REPOSITORY),
   backupStorageLocation: velero<BackupStorageLocation>('BackupStorageLocation', 'backupstoragelocations'),
   backup: velero<KubeObject>('Backup', 'backups'),
   restore: velero<KubeObject>('Restore', 'restores'),
-  dataUpload: velero<DataUpload>('DataUpload', 'datauploads', 'v2alpha1'),
-  dataDownload: velero<DataDownload>('DataDownload', 'datadownloads', 'v2alpha1'),
+  dataUpload: kindOf<DataUpload>(DATA_UPLOAD),
+  dataDownload: kindOf<DataDownload>(DATA_DOWNLOAD),
   pod: core<Pod>('Pod', 'pods'),
   node: core<Node>('Node', 'nodes', false),
   namespace: core<KubeObject>('Namespace', 'namespaces', false),

@@ -1,6 +1,7 @@
 // The port over HTTP: paths, queries and bodies of the Kubernetes API.
 import type { Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
+import type { Clock } from '../../base/clock.ts';
 import {
   apiVersionOf,
   type Draft,
@@ -11,7 +12,7 @@ import {
 } from '../api/object.ts';
 import type { HttpAnswer, HttpRequest, HttpTransport } from './http-transport.ts';
 import type { DeleteOptions, KubeClient, ListOptions, Selection, WatchEvent, WatchOptions } from './kube-client.ts';
-import { refused, unreachable } from './kube-error.ts';
+import { KubeError, refused, unreachable } from './kube-error.ts';
 import { watchEvents } from './watch-stream.ts';
 
 /** How long a connection may say nothing before it is given up: one that died without a word is found by it. */
@@ -23,14 +24,20 @@ export interface IdleLimits {
 }
 
 export const IDLE_LIMITS: IdleLimits = { requestMs: 60_000, watchMs: 150_000 };
+/** Longer waits are for whoever asked. */
+const MOMENT_MS = 5000;
+const MAX_MOMENTS = 5;
+const NEVER = new AbortController().signal;
 const MERGE_PATCH = 'application/merge-patch+json';
 
 export class ApiClient implements KubeClient {
   readonly #transport: HttpTransport;
+  readonly #clock: Pick<Clock, 'sleep'>;
   readonly #idle: IdleLimits;
 
-  constructor(transport: HttpTransport, idle: IdleLimits = IDLE_LIMITS) {
+  constructor(transport: HttpTransport, clock: Pick<Clock, 'sleep'>, idle: IdleLimits = IDLE_LIMITS) {
     this.#transport = transport;
+    this.#clock = clock;
     this.#idle = idle;
   }
 
@@ -112,7 +119,21 @@ export class ApiClient implements KubeClient {
     return parseJson<Result>(await readAll(body, nameOf(request), signal), nameOf(request));
   }
 
+  /** A server that asks to come back in a moment, as it does while it makes a kind ready, has done nothing yet: it is asked again. */
   async #send(request: HttpRequest, signal?: AbortSignal): Promise<HttpAnswer> {
+    for (let asked = 1; ; asked++) {
+      try {
+        return await this.#sendOnce(request, signal);
+      } catch (error) {
+        const waitMs = error instanceof KubeError ? error.retryAfterMs : undefined;
+        if (waitMs === undefined || waitMs > MOMENT_MS || asked > MAX_MOMENTS) throw error;
+        await this.#clock.sleep(waitMs, signal ?? NEVER).catch(() => undefined);
+        signal?.throwIfAborted();
+      }
+    }
+  }
+
+  async #sendOnce(request: HttpRequest, signal?: AbortSignal): Promise<HttpAnswer> {
     const answer = await this.#transport.request(request, signal);
     if (answer.status >= 200 && answer.status < 300) return answer;
     const body = await readAll(answer.body, nameOf(request), signal);

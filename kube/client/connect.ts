@@ -31,7 +31,7 @@ export async function connectKube(options: ConnectOptions): Promise<KubeClient> 
   if (ofPod === undefined && !wantsFile && !hasKubeconfig(environment))
     throw new KubeError('KUBE_CONFIG', 'neither a service account nor a kubeconfig says which cluster this is about');
   const authentication = ofPod ?? (await kubeconfigAuthentication({ path: kubeconfigPath, context, clock }));
-  return new ApiClient(new HttpTransport(authentication, { userAgent, clock }), options.idle);
+  return new ApiClient(new HttpTransport(authentication, { userAgent, clock }), clock, options.idle);
 }
 
 function hasKubeconfig({ KUBECONFIG: named = '' }: ConnectOptions['environment']): boolean {

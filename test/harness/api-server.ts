@@ -9,6 +9,7 @@ import { describeResult, runCommand } from './run-command.ts';
 import { removeTree } from './scratch.ts';
 import { freePort, startServer, type ServerProcess } from './server-process.ts';
 import { signToken, type TokenRequest } from './service-account-token.ts';
+import { printVeleroCrds } from './velero-crds.ts';
 
 export interface ApiServer {
   /** `https://127.0.0.1:PORT` */
@@ -183,12 +184,7 @@ class LocalApiServer implements ApiServer {
   }
 
   async applyVeleroCrds(): Promise<void> {
-    const programs = buildGoPrograms('velero');
-    if ('missing' in programs) throw new Error(programs.missing);
-    const argv = [join(programs.path, 'velero'), 'install', '--crds-only', '--dry-run', '-o', 'json'];
-    const printed = await runCommand(argv, { env: { HOME: this.folder } });
-    if (printed.code !== 0) throw new Error(describeResult(argv, printed));
-    await this.kubectl(['apply', '--server-side', '-f', '-'], printed.stdout);
+    await this.kubectl(['apply', '--server-side', '-f', '-'], await printVeleroCrds(this.folder));
     await this.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
   }
 

@@ -184,6 +184,17 @@ test('what the server or the network does wrong is told apart', async (t) => {
   }
 });
 
+test('a server that asks to come back in a moment is asked again, a few times', async () => {
+  const { client, proxy } = fixture;
+  const answer = statusAnswer(429, 'TooManyRequests', { 'retry-after': '1' });
+  proxy.plan({ fault: { kind: 'answer', answer }, times: 2 });
+  await client.list(KINDS.node, {});
+  assert.deepEqual(proxy.clear(), [2]);
+  proxy.plan({ fault: { kind: 'answer', answer } });
+  await assert.rejects(client.list(KINDS.node, {}), code('KUBE_TOO_MANY_REQUESTS'));
+  assert.deepEqual(proxy.clear(), [6]);
+});
+
 test('a server that accepts no connection, or none any more, is unavailable', async (t) => {
   const { server, token } = fixture;
   const address = (await silentListener(t)).replace('http:', 'https:');
