@@ -143,21 +143,15 @@ function report({ hashedBytes, cachedBytes, estimatedBytes = 0, files }: BackupP
   context.send({ type: 'progress', bytesDone, totalBytes: Math.max(bytesDone, estimatedBytes), files });
 }
 
-/** Of an attempt that was killed before it could tell. One that the store has not kept is none. */
+/** Of an attempt that was ended before it could tell. */
 async function finishedSnapshot(
-  repository: Repository,
+  { manifests }: Repository,
   { runId, sourcePath }: BackupJob,
   signal: AbortSignal,
 ): Promise<SnapshotManifest | undefined> {
-  const { manifests, contents } = repository;
   const options = { tags: { ...veleroTags(sourcePath), [RUN_TAG]: runId }, onCorrupt: () => undefined };
-  const all = await listSnapshots(manifests, options, signal);
-  const found = all.filter(({ incomplete, source }) => incomplete === undefined && source.path === sourcePath);
-  const [finished] = found;
-  if (finished === undefined || (await contents.findLostContents(signal)).length === 0) return finished;
-  for (const { id } of found) await deleteSnapshot(manifests, id, signal);
-  await repository.flush(signal);
-  return undefined;
+  const found = await listSnapshots(manifests, options, signal);
+  return found.find(({ incomplete, source }) => incomplete === undefined && source.path === sourcePath);
 }
 
 function outcomeOfFinished(manifest: SnapshotManifest): BackupOutcome {
