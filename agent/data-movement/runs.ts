@@ -152,10 +152,9 @@ export class Runs {
     const { clock } = this.#deps;
     if (run.stopping !== undefined) return { state: 'stopped', reason: run.stopping };
     const serialized = serializeError(error);
-    const mayPass = isAbortError(error) || (error instanceof WindlassError && error.retry !== 'never');
     const isOver = clock.monotonicMs() - run.firstMs >= retryForMs;
     const isDying = serialized.code === 'MOVER_DIED' && run.attempts >= MAX_DEATHS;
-    if (!mayPass || isOver || isDying) return { state: 'failed', error: serialized };
+    if (!mayPass(error) || isOver || isDying) return { state: 'failed', error: serialized };
     const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (run.attempts - 1));
     return { state: 'waiting', error: serialized, attempts: run.attempts, nextMs: clock.nowMs() + delayMs };
   }
@@ -165,4 +164,16 @@ export class Runs {
     this.#deps.onEnded?.({ ...rest, durationMs: this.#deps.clock.monotonicMs() - startedMs });
     this.#deps.onChange(uid, 'ended');
   }
+}
+
+/**
+ * What fails for good at a terminal may pass on a node: a location has been used before, so a host without a name is a name service
+ * that is away.
+ */
+const MAY_PASS_HERE = new Set(['BLOB_STORE_UNKNOWN']);
+
+/** Whether another try may go well. */
+export function mayPass(error: unknown): boolean {
+  if (isAbortError(error)) return true;
+  return error instanceof WindlassError && (error.retry !== 'never' || MAY_PASS_HERE.has(error.code));
 }
