@@ -1,4 +1,4 @@
-// Writes the CustomResourceDefinitions of the chart from the typed definitions: `npm run crds`, after a change of
+// Writes the CustomResourceDefinitions in charts/crds from the typed definitions: `npm run crds`, after a change of
 // kube/api/velero-definitions.ts.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { CRD_FOLDER, renderedDefinitions } from '../test/harness/crd-files.ts';

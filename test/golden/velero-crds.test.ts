@@ -12,7 +12,7 @@ test("each of our definitions is equal to Velero 1.18.3's in all but its words",
   assert.deepEqual(ours, theirs);
 });
 
-test('the files of the chart are what the definitions become', () => {
+test('the files of the tree are what the definitions become', () => {
   const rendered = renderedDefinitions();
   for (const { path, text } of rendered)
     assert.equal(readFileSync(path, 'utf8'), text, `${basename(path)} is stale: npm run crds`);
