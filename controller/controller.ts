@@ -9,6 +9,7 @@ import type { RandomSource } from '../base/random.ts';
 import {
   type BackupRepository,
   EventRecorder,
+  type Job,
   type Kind,
   type KubeClient,
   type KubeObject,
@@ -21,12 +22,15 @@ import {
   runController,
   Secrets,
   type Selection,
+  type Store,
   WorkQueue,
 } from '../kube/index.ts';
 import { PASSWORD_SECRET } from '../repo-format/velero/index.ts';
 import { Checks } from './backup-repository/checks.ts';
+import { viewOfJob } from './backup-repository/maintenance-job.ts';
 import { RepositoryReconciler } from './backup-repository/reconciler.ts';
 import type { ControllerFlags } from './config/flags.ts';
+import { type ControllerMetrics, createMetrics } from './metrics.ts';
 
 export interface ControllerDeps {
   readonly client: KubeClient;
@@ -49,10 +53,17 @@ export class Controller {
   readonly #deps: ControllerDeps;
   /** Why nothing is done. */
   #idle: string | undefined;
+  #followed: { readonly repositories: Store<BackupRepository>; readonly jobs: Store<Job> } | undefined;
+  readonly #metrics: ControllerMetrics;
 
   constructor(flags: ControllerFlags, deps: ControllerDeps) {
     this.#flags = flags;
     this.#deps = deps;
+    this.#metrics = createMetrics({
+      repositories: () => this.#followed?.repositories.list() ?? [],
+      runningJobs: () => this.#runningJobs(),
+      isLeading: () => this.#followed !== undefined,
+    });
   }
 
   /** Until the signal aborts; rejects with `KUBE_LEASE_LOST` when another one leads. */
@@ -60,7 +71,7 @@ export class Controller {
     const { client, clock, logger } = this.#deps;
     const { namespace, lease, identity, metricsAddress } = this.#flags;
     const server = await startHttpServer(metricsAddress, {
-      metrics: () => Promise.resolve(''),
+      metrics: () => this.#metrics.text(),
       unhealthy: () => undefined,
       unready: () => this.#idle,
     });
@@ -82,7 +93,9 @@ export class Controller {
     const jobs = this.#reflector(KINDS.job, { ...inVelero, labelSelector: LABEL.repoName });
     const passwords = this.#reflector(KINDS.secret, { ...inVelero, fieldSelector: `metadata.name=${PASSWORD_SECRET}` });
     const secrets = new Secrets({ client, clock, namespace, folder: join(scratchFolder, 'credentials') });
-    const checks = new Checks({ secrets, clock, random, logger, environment });
+    this.#followed = { repositories: repositories.store, jobs: jobs.store };
+    const onChecked = (result: 'ready' | 'failed', seconds: number): void => this.#metrics.checked(result, seconds);
+    const checks = new Checks({ secrets, clock, random, logger, environment, onChecked });
     const recorder = new EventRecorder({ client, clock, logger });
     const reconciler = new RepositoryReconciler(
       { ...this.#flags, jobCommand: [process.execPath, maintenanceProgram], jobArgs: this.#jobArgs() },
@@ -96,6 +109,7 @@ export class Controller {
         locations: locations.store,
         jobs: jobs.store,
         passwords: passwords.store,
+        onMaintained: ({ metadata }, entry) => this.#metrics.maintained(metadata.name, entry),
       },
     );
     const queue = new WorkQueue({ clock, random });
@@ -131,6 +145,7 @@ export class Controller {
       const reconcile = (key: string, end: AbortSignal) => reconciler.reconcile(key, end);
       await runController({ name: OF_SERVER, queue, workers: WORKERS, reconcile, clock, logger }, signal);
     } finally {
+      this.#followed = undefined;
       ended.abort();
       await Promise.allSettled(following);
       await recorder.flush();
@@ -159,6 +174,13 @@ export class Controller {
       if (hasCode(error, 'KUBE_NOT_FOUND')) return false;
       throw error;
     }
+  }
+
+  #runningJobs(): number {
+    const { maintenanceTimeoutMs } = this.#flags;
+    const nowMs = this.#deps.clock.nowMs();
+    const jobs = this.#followed?.jobs.list() ?? [];
+    return jobs.filter((job) => viewOfJob(job, maintenanceTimeoutMs, nowMs).state === 'running').length;
   }
 
   #jobArgs(): string[] {

@@ -22,6 +22,7 @@ export interface CheckDeps {
   readonly random: RandomSource;
   readonly logger: Logger;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly onChecked?: (result: 'ready' | 'failed', seconds: number) => void;
 }
 
 export type CheckResult =
@@ -73,13 +74,18 @@ export class Checks {
     const running = this.#running.get(name) ?? 0;
     if (running >= MAX_OF_LOCATION) return { is: 'later' };
     this.#running.set(name, running + 1);
+    const { clock, onChecked } = this.#deps;
+    const startedMs = clock.monotonicMs();
+    const seconds = (): number => (clock.monotonicMs() - startedMs) / 1000;
     try {
       const prepared = await this.#prepare(repository, location, mayCreate, signal);
       this.#remember(repository, view, prepared);
+      onChecked?.('ready', seconds());
       return { is: 'ready', prepared };
     } catch (error) {
       if (signal.aborted) throw error;
       this.#remember(repository, view, undefined);
+      onChecked?.('failed', seconds());
       return { is: 'failed', error: serializeError(isAbortError(error) || isTimeout(error) ? timeout() : error) };
     } finally {
       this.#running.set(name, (this.#running.get(name) ?? 1) - 1);

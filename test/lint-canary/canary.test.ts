@@ -43,6 +43,7 @@ const ADAPTERS = [
   ['commander', 'agent/config/flags.ts'],
   ['pino', 'controller/logger.ts'],
   ['commander', 'controller/config/flags.ts'],
+  ['prom-client', 'controller/metrics.ts'],
   ['chokidar', 'agent/config/folder-watch.ts'],
   ['prom-client', 'agent/metrics/registry.ts'],
 ] as const;
