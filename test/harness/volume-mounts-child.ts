@@ -1,0 +1,143 @@
+// Real mounts, for tests of volumes: run in a mount namespace of its own with the name of a scenario, it prints what came of each step.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { errorCode } from '../../base/errors.ts';
+import { openVolume, type VolumeRoot } from '../../agent/host/volume-root.ts';
+import type { Message, VolumePlace } from '../../agent/datapath/job.ts';
+import { MoverFixture } from './mover-fixture.ts';
+
+const NAMES = ['pod', 'volumes', 'kubernetes.io~csi', 'pv-1', 'mount'];
+
+function run(...argv: readonly string[]): void {
+  const [program = '', ...args] = argv;
+  const { status, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${argv.join(' ')}: ${stderr}`);
+}
+
+function mountMemory(path: string, file = 'file'): void {
+  run('mount', '-t', 'tmpfs', 'none', path);
+  writeFileSync(join(path, file), 'text');
+}
+
+class Kubelet {
+  readonly place: VolumePlace;
+  readonly path: string;
+
+  constructor(root: string) {
+    this.place = { root, names: NAMES, isMount: true };
+    this.path = join(root, ...NAMES);
+    mkdirSync(this.path, { recursive: true });
+  }
+
+  /** `fine`, or the code. */
+  open(): string {
+    return outcome(() => openVolume(this.place).close());
+  }
+
+  held(): VolumeRoot {
+    return openVolume(this.place);
+  }
+}
+
+function outcome(work: () => void): string {
+  try {
+    work();
+    return 'fine';
+  } catch (error) {
+    const { message } = error as Error;
+    return `${errorCode(error)}: ${message.slice(message.lastIndexOf(': ') + 2)}`;
+  }
+}
+
+type Scenario = (kubelet: Kubelet) => readonly string[] | Promise<readonly string[]>;
+
+/** Mounted, held, changed by `change`: what is said before and after, and what the descriptor still sees. */
+function whileHeld(change: (kubelet: Kubelet) => void): Scenario {
+  return (kubelet) => {
+    mountMemory(kubelet.path);
+    const volume = kubelet.held();
+    const before = outcome(() => volume.requireSame());
+    change(kubelet);
+    const after = outcome(() => volume.requireSame());
+    return [before, after, readdirSync(`/proc/self/fd/${volume.fd}`).join()];
+  };
+}
+
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  'not mounted': (kubelet) => {
+    writeFileSync(join(kubelet.path, 'of-the-node'), '');
+    return [kubelet.open()];
+  },
+  mounted: (kubelet) => {
+    mountMemory(kubelet.path);
+    return [kubelet.open()];
+  },
+  'a folder of the same file system, mounted': (kubelet) => {
+    const folder = join(kubelet.place.root, 'disk');
+    mkdirSync(folder);
+    run('mount', '--bind', folder, kubelet.path);
+    return [kubelet.open()];
+  },
+  'mounted above the volume': (kubelet) => {
+    // The plugin's folder is a mount, the volume in it is not.
+    const above = join(kubelet.path, '..');
+    run('mount', '-t', 'tmpfs', 'none', above);
+    mkdirSync(kubelet.path);
+    return [kubelet.open()];
+  },
+  'unmounted while held': whileHeld(({ path }) => run('umount', '-l', path)),
+  'unmounted with its folder': whileHeld(({ path }) => {
+    run('umount', '-l', path);
+    renameSync(path, `${path}-deleting`);
+  }),
+  'mounted anew': whileHeld(({ path }) => {
+    run('umount', '-l', path);
+    mountMemory(path, 'other');
+  }),
+  'mounted over': whileHeld(({ path }) => mountMemory(path, 'other')),
+  'the same folder mounted once more': (kubelet) => {
+    const folder = join(kubelet.place.root, 'disk');
+    mkdirSync(folder);
+    run('mount', '--bind', folder, kubelet.path);
+    const volume = kubelet.held();
+    run('umount', '-l', kubelet.path);
+    run('mount', '--bind', folder, kubelet.path);
+    return [outcome(() => volume.requireSame())];
+  },
+  'a mount below it comes and goes': whileHeld(({ path }) => {
+    mkdirSync(join(path, 'below'));
+    mountMemory(join(path, 'below'));
+  }),
+  'a link in its place': (kubelet) => {
+    const { path } = kubelet;
+    renameSync(path, `${path}-real`);
+    mountMemory(`${path}-real`);
+    symlinkSync(`${path}-real`, path);
+    return [kubelet.open()];
+  },
+  'backed up while it is unmounted': async (kubelet) => {
+    mountMemory(kubelet.path);
+    const fixture = await MoverFixture.create({ after: () => undefined });
+    const on = ({ type }: Message): void => {
+      if (type === 'started') run('umount', '-l', kubelet.path);
+    };
+    const code = await fixture.backUp(fixture.backupJob(kubelet.place), { on }).then(
+      () => 'fine',
+      (error: unknown) => errorCode(error) ?? String(error),
+    );
+    return [code, `${(await fixture.snapshots()).length} snapshots`];
+  },
+};
+
+async function main(): Promise<void> {
+  // In memory, so that all of it goes with the namespace.
+  run('mount', '-t', 'tmpfs', 'none', tmpdir());
+  const scenario = SCENARIOS[process.argv[2] ?? ''];
+  if (scenario === undefined) throw new Error('no such scenario');
+  const root = mkdtempSync(join(tmpdir(), 'pods-'));
+  process.stdout.write(`${JSON.stringify(await scenario(new Kubelet(root)))}\n`);
+}
+
+await main();
