@@ -2,7 +2,7 @@
 // crashes are its own. It ends when the agent closes its standard input, whatever the reason.
 import { createInterface, type Interface } from 'node:readline';
 import { systemClock } from '../base/clock.ts';
-import { serializeError, WindlassError } from '../base/errors.ts';
+import { isAbortError, serializeError, WindlassError } from '../base/errors.ts';
 import { systemRandom } from '../base/random.ts';
 import type { Answer, Job, Message } from './datapath/job.ts';
 import { createLogger } from './logger.ts';
@@ -18,7 +18,25 @@ async function main(): Promise<void> {
   process.on('SIGINT', () => stop('the agent stopped the data mover'));
   const lines = createInterface({ input: process.stdin });
   lines.on('close', () => stop('the agent is gone'));
-  const job = JSON.parse(await nextLine(lines, stopped.signal)) as Job; // from the agent, the same build of it
+  const job = await jobFrom(lines, stopped.signal);
+  if (job !== undefined) await work(job, lines, stopped.signal);
+  lines.close();
+  process.stdin.destroy();
+}
+
+/** Undefined: this one was started ahead, and is not wanted any more. */
+async function jobFrom(lines: Interface, signal: AbortSignal): Promise<Job | undefined> {
+  let line: string;
+  try {
+    line = await nextLine(lines, signal);
+  } catch (error) {
+    if (isAbortError(error)) return undefined;
+    throw error;
+  }
+  return JSON.parse(line) as Job; // from the agent, the same build of it
+}
+
+async function work(job: Job, lines: Interface, signal: AbortSignal): Promise<void> {
   const logger = createLogger('info', { component: 'data-mover', ...job.subject });
   const context: MoverContext = {
     clock: systemClock,
@@ -26,9 +44,9 @@ async function main(): Promise<void> {
     logger,
     // oxlint-disable-next-line node/no-process-env -- a composition root
     environment: process.env,
-    signal: stopped.signal,
+    signal,
     send,
-    confirmPod: () => confirmPod(lines, stopped.signal),
+    confirmPod: () => confirmPod(lines, signal),
   };
   try {
     send(await run(job, context));
@@ -36,8 +54,6 @@ async function main(): Promise<void> {
     send({ type: 'failed', error: serializeError(error), maxRssBytes: maxRssBytes() });
     process.exitCode = 1;
   }
-  lines.close();
-  process.stdin.destroy();
 }
 
 async function run(job: Job, context: MoverContext): Promise<Message> {

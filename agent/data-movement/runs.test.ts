@@ -1,7 +1,139 @@
+// The data movers of a node, with real processes: what becomes of one that fails, is stopped, or is forgotten.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { WindlassError } from '../../base/errors.ts';
-import { mayPass } from './runs.ts';
+import { silentLogger } from '../../base/logger.ts';
+import { MoverFixture } from '../../test/harness/mover-fixture.ts';
+import { scratchFolder } from '../../test/harness/scratch.ts';
+import { createTestClock, type TestClock } from '../../test/harness/test-clock.ts';
+import type { Answer, MarkJob } from '../datapath/job.ts';
+import { type EndedRun, mayPass, Runs } from './runs.ts';
+
+interface Started {
+  readonly runs: Runs;
+  readonly clock: TestClock;
+  readonly ended: EndedRun[];
+  readonly changes: string[];
+  /** Until the run is in another state than `running`. */
+  over(uid: string): Promise<void>;
+}
+
+function start(t: TestContext, podProblem: (uid: string) => Promise<Answer> = () => Promise.resolve({})): Started {
+  const clock = createTestClock();
+  const ended: EndedRun[] = [];
+  const changes: string[] = [];
+  const runs = new Runs({
+    clock,
+    logger: silentLogger,
+    mover: { environment: { PATH: process.env['PATH'] }, compileCache: process.env['NODE_COMPILE_CACHE'] },
+    onDerivedKey: () => undefined,
+    podProblem,
+    onChange: (uid, change) => changes.push(`${uid} ${change}`),
+    onEnded: (run) => ended.push(run),
+  });
+  t.after(() => void runs.stopAll());
+  const over = async (uid: string): Promise<void> => {
+    while (runs.view(uid)?.state === 'running') await delay(5);
+  };
+  return { runs, clock, ended, changes, over };
+}
+
+function markJob(t: TestContext): MarkJob {
+  const root = scratchFolder(t, 'runs');
+  mkdirSync(join(root, 'data'));
+  const mark = { outcome: 'failed', code: 'C', message: 'm', name: 'n' } as const;
+  return { kind: 'mark', subject: {}, volume: { root, names: ['data'], isMount: false }, restoreUid: 'r', mark };
+}
+
+const HOUR_MS = 3_600_000;
+
+test('what a mover has done is kept until its object is done with', async (t) => {
+  const { runs, ended, changes, over } = start(t);
+  assert.equal(runs.view('a'), undefined);
+  runs.start('a', markJob(t), HOUR_MS);
+  assert.deepEqual([runs.view('a')?.state, runs.running], ['running', 1]);
+  runs.start('a', markJob(t), HOUR_MS);
+  await over('a');
+  assert.deepEqual(runs.view('a'), { state: 'done', result: { type: 'marked' } });
+  assert.deepEqual([changes, ended.map(({ outcome }) => outcome), runs.running], [['a ended'], ['done'], 0]);
+  runs.forget('a');
+  assert.deepEqual(runs.uids(), []);
+});
+
+test('what fails for good is failed at once', async (t) => {
+  const { runs, over } = start(t);
+  runs.start('a', { ...markJob(t), volume: { root: '/nonexistent', names: ['x'], isMount: false } }, HOUR_MS);
+  await over('a');
+  const view = runs.view('a');
+  assert.ok(view?.state === 'failed' && view.error.code === 'VOLUME_NOT_FOUND');
+});
+
+test('what may pass is waited for, longer each time, and not for ever', async (t) => {
+  const fixture = await MoverFixture.create(t);
+  const volume = fixture.volume('pod-uid');
+  const { runs, clock, over } = start(t, () => Promise.resolve({ problem: 'who knows', mayPass: true }));
+  const delays: number[] = [];
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    runs.start('a', fixture.backupJob(volume), HOUR_MS);
+    await over('a');
+    const view = runs.view('a');
+    assert.ok(view?.state === 'waiting', JSON.stringify(view));
+    assert.equal(view.attempts, attempt);
+    delays.push(view.nextMs - clock.nowMs());
+  }
+  assert.deepEqual(delays, [2_000, 4_000, 8_000]);
+  clock.advance(HOUR_MS);
+  runs.start('a', fixture.backupJob(volume), HOUR_MS);
+  await over('a');
+  assert.equal(runs.view('a')?.state, 'failed', 'its time is over');
+  assert.deepEqual(await fixture.snapshots(), []);
+});
+
+test('a mover that is stopped says for what, whatever it ended with', async (t) => {
+  const { runs, ended, over } = start(t);
+  runs.start('a', markJob(t), HOUR_MS);
+  runs.stop('a', 'pod-gone');
+  runs.stop('a', 'cancel');
+  await over('a');
+  const view = runs.view('a');
+  // It may have been done before it heard of it.
+  assert.ok(view?.state === 'done' || (view?.state === 'stopped' && view.reason === 'pod-gone'), JSON.stringify(view));
+  assert.equal(ended.length, 1);
+});
+
+test('nothing is kept of a mover whose object has gone while it ran', async (t) => {
+  const fixture = await MoverFixture.create(t);
+  const volume = fixture.volume('pod-uid');
+  let asked = false;
+  const { runs, ended } = start(t, () => {
+    asked = true;
+    return new Promise(() => undefined);
+  });
+  runs.start('a', fixture.backupJob(volume), HOUR_MS);
+  while (!asked) await delay(5);
+  runs.forget('a');
+  assert.equal(runs.view('a')?.state, 'running');
+  while (ended.length === 0) await delay(5);
+  assert.deepEqual([runs.uids(), ended.map(({ outcome }) => outcome)], [[], ['stopped']]);
+  assert.deepEqual(await fixture.snapshots(), []);
+});
+
+test('an agent that ends takes its movers with it', async (t) => {
+  const fixture = await MoverFixture.create(t);
+  let asked = 0;
+  const { runs } = start(t, () => {
+    asked++;
+    return new Promise(() => undefined);
+  });
+  for (const uid of ['a', 'b']) runs.start(uid, fixture.backupJob(fixture.volume(uid), { runId: uid }), HOUR_MS);
+  while (asked < 2) await delay(5);
+  await runs.stopAll();
+  assert.equal(runs.running, 0);
+  assert.deepEqual(await fixture.snapshots(), []);
+});
 
 test('what may pass is tried again, a name service that is away included; what would fail again is not', () => {
   const failure = (code: string, retry: 'never' | 'transient' | 'after-refresh') =>

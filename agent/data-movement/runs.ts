@@ -34,6 +34,8 @@ interface Run {
   view: RunView;
   process: MoverProcess | undefined;
   stopping: StopReason | undefined;
+  /** Nobody asks for it any more: it goes with its process. */
+  isForgotten: boolean;
 }
 
 const RETRY_FIRST_MS = 2_000;
@@ -71,6 +73,7 @@ export class Runs {
       view: { state: 'running', progress: undefined, stopping: undefined },
       process: undefined,
       stopping: undefined,
+      isForgotten: false,
     };
     const startedMs = clock.monotonicMs();
     const { mover, logger } = this.#deps;
@@ -84,12 +87,12 @@ export class Runs {
       (result) => {
         run.view = { state: 'done', result };
         const maxRssBytes = result.type === 'marked' ? 0 : result.maxRssBytes;
-        this.#end(uid, { kind: job.kind, outcome: 'done', startedMs, maxRssBytes });
+        this.#end(uid, run, { kind: job.kind, outcome: 'done', startedMs, maxRssBytes });
       },
       (error: unknown) => {
         run.view = this.#failedView(run, error, retryForMs);
         const outcome = run.view.state === 'stopped' ? 'stopped' : 'failed';
-        this.#end(uid, { kind: job.kind, outcome, startedMs, maxRssBytes: 0 });
+        this.#end(uid, run, { kind: job.kind, outcome, startedMs, maxRssBytes: 0 });
       },
     );
   }
@@ -109,8 +112,11 @@ export class Runs {
 
   /** The object is done with; a mover that still runs for it is stopped. */
   forget(uid: string): void {
-    this.stop(uid, 'over');
-    if (this.#runs.get(uid)?.view.state !== 'running') this.#runs.delete(uid);
+    const run = this.#runs.get(uid);
+    if (run?.view.state === 'running') {
+      run.isForgotten = true;
+      this.stop(uid, 'over');
+    } else this.#runs.delete(uid);
   }
 
   uids(): string[] {
@@ -159,8 +165,9 @@ export class Runs {
     return { state: 'waiting', error: serialized, attempts: run.attempts, nextMs: clock.nowMs() + delayMs };
   }
 
-  #end(uid: string, ended: Omit<EndedRun, 'durationMs'> & { readonly startedMs: number }): void {
+  #end(uid: string, run: Run, ended: Omit<EndedRun, 'durationMs'> & { readonly startedMs: number }): void {
     const { startedMs, ...rest } = ended;
+    if (run.isForgotten) this.#runs.delete(uid);
     this.#deps.onEnded?.({ ...rest, durationMs: this.#deps.clock.monotonicMs() - startedMs });
     this.#deps.onChange(uid, 'ended');
   }

@@ -11,11 +11,10 @@ import { openVolume, pathOf } from './volume-root.ts';
 
 const child = fileURLToPath(new URL('../../test/harness/volume-mounts-child.ts', import.meta.url));
 const asRoot = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-const unshare = ['unshare', ...asRoot, '--mount', '--propagation', 'private'];
+const namespace = [...asRoot, '--mount', '--propagation', 'private'];
 
 function canMount(): boolean {
-  const [program = '', ...args] = [...unshare, 'mount', '-t', 'tmpfs', 'none', '/tmp'];
-  return spawnSync(program, args).status === 0;
+  return spawnSync('unshare', [...namespace, 'mount', '-t', 'tmpfs', 'none', '/tmp']).status === 0;
 }
 
 const REPLACED = 'VOLUME_REPLACED: it was unmounted or mounted anew';
@@ -38,7 +37,7 @@ const skip = canMount() ? false : 'mounts cannot be made here';
 describe('a volume under a mount', { skip }, () => {
   for (const [scenario, expected] of ROWS) {
     test(scenario, async () => {
-      const argv = [...unshare, process.execPath, child, scenario];
+      const argv = ['unshare', ...namespace, process.execPath, child, scenario];
       const result = await runCommand(argv);
       assert.equal(result.code, 0, describeResult(argv, result));
       assert.deepEqual(JSON.parse(result.stdout), expected);

@@ -149,13 +149,10 @@ export class MoverFixture {
     return runRestoreJob(job, this.#context(options));
   }
 
-  /** In a process of its own, as the agent starts it; the pod is there. */
-  start(job: Job, on: (message: Message) => void = () => undefined): MoverProcess {
+  /** In a process of its own, as the agent starts it. Before it stores anything it asks whether the pod is there: it is. */
+  start(job: Job, on: (message: Message, mover: MoverProcess) => void = answerPod): MoverProcess {
     const mover = startMover(job, {
-      onMessage: (message) => {
-        if (message.type === 'confirm') mover.answer({});
-        on(message);
-      },
+      onMessage: (message) => on(message, mover),
       environment: { PATH: process.env['PATH'] },
       compileCache: process.env['NODE_COMPILE_CACHE'],
       logger: silentLogger,
@@ -193,4 +190,8 @@ export class MoverFixture {
   }: JobOptions): MoverContext {
     return { ...this.#deps(), signal, send: on, confirmPod };
   }
+}
+
+function answerPod({ type }: Message, mover: MoverProcess): void {
+  if (type === 'confirm') mover.answer({});
 }
