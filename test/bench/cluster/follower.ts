@@ -49,7 +49,10 @@ export class Follower {
   whenIn(name: string, phases: readonly string[]): Promise<Followed> {
     return waitFor(
       `${name} to be ${phases.join(' or ')}`,
-      () => this.of(name).find((seen) => seen.name === name && phases.some((phase) => seen.phases.has(phase))),
+      () => {
+        if (this.#child.exitCode !== null) throw new Error(`nobody follows ${name} any more: is the cluster gone?`);
+        return this.of(name).find((seen) => seen.name === name && phases.some((phase) => seen.phases.has(phase)));
+      },
       { timeoutMs: HOUR_MS, everyMs: 20 },
     );
   }
