@@ -83,7 +83,7 @@ export class Agent {
     });
     this.#runs = this.#createRuns();
     this.#recorder = new EventRecorder({ client, host: nodeName, clock, logger });
-    const volumes = new VolumeResolver({ client, hostPods: flags.hostPods });
+    const volumes = new VolumeResolver({ client, clock, hostPods: flags.hostPods });
     const movementDeps = this.#movementDeps(volumes);
     this.#backups = this.#backupLoop(movementDeps);
     this.#restores = this.#restoreLoop(movementDeps, volumes);

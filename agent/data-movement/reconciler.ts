@@ -296,6 +296,8 @@ export class MovementReconciler<T extends Movement> {
       const volume = await this.#resolve(movement, signal);
       const job = await this.#kind.job(movement, volume, signal);
       runs.start(movement.metadata.uid, job, operationTimeoutMs);
+      // Small volumes are over before there is anything to report.
+      this.#notesOf(movement).progressMs = this.#deps.clock.monotonicMs();
       if (this.#deps.slots.waiting > 0) runs.expectMore();
       return undefined;
     } catch (error) {

@@ -1,4 +1,5 @@
 // Asks the API what the volume of a pod is, and the node where it has it.
+import type { Clock } from '../../base/clock.ts';
 import { type ClaimFacts, claimNameOf, podVolume, volumeDirectory } from './volume-directory.ts';
 import { findVolume } from './find-volume.ts';
 import type { ClaimIdentity, VolumePlace } from '../datapath/job.ts';
@@ -11,11 +12,17 @@ export interface ResolvedVolume {
 
 export interface VolumeResolverDeps {
   readonly client: KubeClient;
+  readonly clock: Clock;
   readonly hostPods: string;
 }
 
+/** A volume is looked for when it is prepared and when it is begun. The claim of a pod that runs stays bound to what it is bound to. */
+const FRESH_MS = 60_000;
+
 export class VolumeResolver {
   readonly #deps: VolumeResolverDeps;
+  /** By the pod's UID and the claim's name. */
+  readonly #known = new Map<string, { readonly atMs: number; readonly facts: ClaimFacts }>();
 
   constructor(deps: VolumeResolverDeps) {
     this.#deps = deps;
@@ -34,12 +41,18 @@ export class VolumeResolver {
   }
 
   async #factsOf(pod: Pod, name: string, signal: AbortSignal): Promise<ClaimFacts> {
-    const { client } = this.#deps;
-    const { namespace } = pod.metadata;
+    const { client, clock } = this.#deps;
+    const { namespace, uid } = pod.metadata;
+    const nowMs = clock.monotonicMs();
+    for (const [key, { atMs }] of this.#known) if (nowMs - atMs >= FRESH_MS) this.#known.delete(key);
+    const known = this.#known.get(`${uid}/${name}`);
+    if (known !== undefined) return known.facts;
     const claim = await client.get(KINDS.persistentVolumeClaim, { name, namespace }, signal);
     const { volumeName = '' } = claim.spec;
     if (volumeName === '') return { claim, volume: { ...claim, spec: {} } };
-    return { claim, volume: await client.get(KINDS.persistentVolume, { name: volumeName }, signal) };
+    const facts = { claim, volume: await client.get(KINDS.persistentVolume, { name: volumeName }, signal) };
+    this.#known.set(`${uid}/${name}`, { atMs: nowMs, facts });
+    return facts;
   }
 
   /** Only in-tree volumes need them. */
