@@ -18,7 +18,13 @@ export function openRepository(
     processes: processOwners(),
     deriveKey: deriveOnce(access, context),
   };
-  const options = { password, previousPassword, readOnly, cacheRoot, cacheBytes, memoryLimitBytes };
+  // It goes on: what this run needs and finds missing is stored again. But somebody must hear of it before maintenance runs.
+  const onRollback = (what: string): void =>
+    context.logger.error('the repository is older than when this node last used it: snapshots may be missing', {
+      code: 'REPOSITORY_ROLLED_BACK',
+      what,
+    });
+  const options = { password, previousPassword, readOnly, cacheRoot, cacheBytes, memoryLimitBytes, onRollback };
   return openVeleroRepository(located, options, deps, context.signal);
 }
 

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
-import { silentLogger } from '../../base/logger.ts';
+import { type Logger, silentLogger } from '../../base/logger.ts';
 import { systemRandom } from '../../base/random.ts';
 import { startMover, type MoverProcess } from '../../agent/datapath/mover-process.ts';
 import type {
@@ -42,6 +42,7 @@ const NAMESPACE = 'shop';
 export interface JobOptions {
   readonly on?: (message: Message) => void;
   readonly signal?: AbortSignal;
+  readonly logger?: Logger;
   /** Rejects when the pod is gone. */
   readonly confirmPod?: () => Promise<void>;
 }
@@ -186,9 +187,10 @@ export class MoverFixture {
   #context({
     on = () => undefined,
     signal = this.#signal,
+    logger = silentLogger,
     confirmPod = () => Promise.resolve(),
   }: JobOptions): MoverContext {
-    return { ...this.#deps(), signal, send: on, confirmPod };
+    return { ...this.#deps(), logger, signal, send: on, confirmPod };
   }
 }
 
