@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { createMetrics as createControllerMetrics } from '../controller/metrics.ts';
 import { createMetrics } from './metrics/registry.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
@@ -21,8 +22,13 @@ function documentedFlags(part: string): Set<string> {
 }
 
 async function metricNames(): Promise<Set<string>> {
-  const text = await createMetrics('node-1', () => 0).text();
-  return new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name));
+  const ofController = createControllerMetrics({
+    repositories: () => [],
+    runningJobs: () => 0,
+    isLeading: () => false,
+  });
+  const texts = [await createMetrics('node-1', () => 0).text(), await ofController.text()];
+  return new Set([...texts.join('\n').matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name));
 }
 
 const [ofAgent = '', ofController = ''] = textOf('docs/configuration.md').split('## The controller');
@@ -40,15 +46,17 @@ test('every flag of the controller is in docs/configuration.md, and no other', (
   assert.deepEqual([...documentedFlags(ofController), ...ofJobs].sort(), [...flags].sort());
 });
 
-test('every metric of the agent is in docs/operations.md, and every one there is one', async () => {
+test('every metric of agent and controller is in docs/operations.md, and every one there is one', async () => {
   const names = await metricNames();
   const text = textOf('docs/operations.md');
   const documented = new Set(
-    [...text.matchAll(/^\| ([^|]+) \|/gm)].flatMap(([, cell = '']) => cell.match(/(?:windlass|podVolume)_\w+/g) ?? []),
+    [...text.matchAll(/^\| ([^|]+) \|/gm)].flatMap(
+      ([, cell = '']) => cell.match(/(?:windlass|podVolume|velero_repo)_\w+/g) ?? [],
+    ),
   );
   assert.deepEqual([...names].filter((name) => !documented.has(name)).sort(), []);
   // Alerts speak of them, too.
-  const mentioned = new Set(text.match(/\b(?:windlass|podVolume)_\w+/g));
+  const mentioned = new Set(text.match(/\b(?:windlass|podVolume|velero_repo)_\w+/g));
   assert.deepEqual([...mentioned].filter((name) => !names.has(name)).sort(), []);
 });
 
