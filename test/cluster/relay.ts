@@ -8,12 +8,14 @@ import { STORE_URL } from './object-store.ts';
 const NAME = 'relay';
 const PORT = 7071;
 
+export const RELAY_URL = `http://${NODE_ADDRESS}:${PORT}`;
+
 /** Its bucket and the storage location that leads through it. */
 export const SLOW_LOCATION = 'slow';
 
 export async function startRelay(cluster: Cluster, bytesPerSecond: number): Promise<void> {
   await setPace(cluster, bytesPerSecond);
-  await cluster.velero.createLocation(SLOW_LOCATION, SLOW_LOCATION, `http://${NODE_ADDRESS}:${PORT}`);
+  await cluster.velero.createLocation(SLOW_LOCATION, SLOW_LOCATION, RELAY_URL);
 }
 
 /** Bytes a second from now on; connections that there are break. */

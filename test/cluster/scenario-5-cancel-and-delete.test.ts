@@ -9,6 +9,7 @@ import type { DataPhase, PodVolumeBackup, PodVolumeRestore } from '../../kube/ap
 import { dataMovers, holdWhileReading, whenNothingMoves, whileAgentSleeps } from './agent-control.ts';
 import { useNodeAgent } from './node-agent.ts';
 import { cutRelay, SLOW_LOCATION, startRelay } from './relay.ts';
+import { makeRestoredPod } from './restored-pod.ts';
 import { sharedCluster } from './shared-cluster.ts';
 import { noise } from './trees.ts';
 import { VELERO_NAMESPACE } from './velero.ts';
@@ -16,7 +17,6 @@ import {
   change,
   createVolumeBackup,
   createVolumeRestore,
-  restoreUid,
   whenHalfDone,
   whenMoving,
   whenOver,
@@ -168,18 +168,8 @@ describe('restores', () => {
     snapshotID = backup.status?.snapshotID ?? '';
   });
 
-  /** A pod as the server restores it: it waits for its volumes. */
-  async function restoredPod(name: string): Promise<Pod> {
-    const helper = {
-      name: 'restore-wait',
-      image: 'velero/velero:v1.18.3',
-      imagePullPolicy: 'Never',
-      command: ['/velero-restore-helper'],
-      args: [await restoreUid(cluster)],
-      volumeMounts: ['large', 'small'].map((volume) => ({ name: volume, mountPath: `/restores/${volume}` })),
-    };
-    const plan = { namespace: NAMESPACE, name, emptyDirs: ['large', 'small'], podSpec: { initContainers: [helper] } };
-    return makePod(cluster, plan, 'not-started');
+  function restoredPod(name: string): Promise<Pod> {
+    return makeRestoredPod(cluster, { namespace: NAMESPACE, name, emptyDirs: ['large', 'small'] });
   }
 
   async function slowRestore(name: string, of: Pod, volume = 'large'): Promise<string> {

@@ -77,7 +77,7 @@ export class Velero {
   }
 
   /** A storage location beside the default one. */
-  async createLocation(name: string, bucket: string, url = STORE_URL): Promise<void> {
+  async createLocation(name: string, bucket: string, url = STORE_URL, secret = 'cloud-credentials'): Promise<void> {
     makeBucket(this.#inside, bucket);
     if ((await this.#kubectl.get('backupstoragelocation', '-n', VELERO_NAMESPACE, name)) !== undefined) return;
     await this.ok([
@@ -87,7 +87,7 @@ export class Velero {
       '--provider=aws',
       `--bucket=${bucket}`,
       `--config=${locationConfiguration(url)}`,
-      '--credential=cloud-credentials=cloud',
+      `--credential=${secret}=cloud`,
     ]);
     await this.whenLocationAvailable(name);
   }

@@ -1,0 +1,172 @@
+// Scenario 4: whatever a volume's transfer depends on dies in the middle of it and comes back. The transfer goes on, or says truly why not.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import type { Pod } from '../../kube/api/core.ts';
+import type { PodVolumeBackup, PodVolumeRestore } from '../../kube/api/velero.ts';
+import { killAgent, whenNothingMoves } from './agent-control.ts';
+import { whenApiServerReady } from './control-plane.ts';
+import { useNodeAgent } from './node-agent.ts';
+import { credentialsText } from './object-store.ts';
+import { cutRelay, mendRelay, RELAY_URL, setPace, SLOW_LOCATION, startRelay } from './relay.ts';
+import { makeRestoredPod } from './restored-pod.ts';
+import { sharedCluster } from './shared-cluster.ts';
+import { changeStoreSecret, createStoreUser } from './store-users.ts';
+import { describeVolume, noise, variedTree } from './trees.ts';
+import { VELERO_NAMESPACE } from './velero.ts';
+import { createVolumeBackup, createVolumeRestore, whenMoving, whenOver } from './volume-objects.ts';
+import {
+  freshName,
+  loseNamespace,
+  makeLocalVolume,
+  makeNamespace,
+  makePod,
+  mountedVolume,
+  whenRunning,
+} from './workload.ts';
+
+const NAMESPACE = freshName('dying');
+const LARGE_BYTES = 24 << 20;
+const SLOW = 1 << 20;
+const FAST = 200 << 20;
+const AWAY_MS = 60_000;
+
+const cluster = await sharedCluster();
+const { kubectl, inside, programs, velero } = cluster;
+let pod: Pod;
+
+before(async () => {
+  await useNodeAgent(cluster, 'windlass');
+  await startRelay(cluster, SLOW);
+  await makeNamespace(cluster, NAMESPACE);
+  pod = await makePod(cluster, { namespace: NAMESPACE, name: 'web', emptyDirs: ['data'] });
+  variedTree(NAMESPACE).build(join(mountedVolume(cluster, pod, 'data'), 'tree'));
+});
+after(async () => {
+  await loseNamespace(cluster, NAMESPACE);
+  await cutRelay(cluster);
+});
+
+/** Begins a backup that takes its time. */
+async function slowBackup(name: string, location = SLOW_LOCATION): Promise<string> {
+  await setPace(cluster, SLOW);
+  const fresh = freshName(name);
+  writeFileSync(join(mountedVolume(cluster, pod, 'data'), 'large'), noise(fresh, LARGE_BYTES));
+  await createVolumeBackup(cluster, { name: fresh, pod, volume: 'data', location });
+  await whenMoving(cluster, 'podvolumebackup', fresh);
+  // So that there is something on its way.
+  await setTimeout(3000);
+  return fresh;
+}
+
+/** Ends well, and what is stored is the volume: restored into a pod of its own it is the same. */
+async function completed(name: string, location = SLOW_LOCATION): Promise<string> {
+  const { status } = await whenOver<PodVolumeBackup>(cluster, 'podvolumebackup', name);
+  assert.equal(status?.phase, 'Completed', status?.message);
+  const restoredName = freshName('restored');
+  const restored = await makeRestoredPod(cluster, { namespace: NAMESPACE, name: restoredName, emptyDirs: ['data'] });
+  const restore = await restoreInto(restored, status?.snapshotID ?? '', location);
+  await restoreCompleted(restore, restored);
+  return status?.snapshotID ?? '';
+}
+
+async function restoreInto(into: Pod, snapshotID: string, location = SLOW_LOCATION): Promise<string> {
+  const name = freshName('restore');
+  const plan = { name, pod: into, volume: 'data', location, snapshotID, sourceNamespace: NAMESPACE };
+  await createVolumeRestore(cluster, plan);
+  return name;
+}
+
+async function restoreCompleted(name: string, into: Pod): Promise<void> {
+  const { status } = await whenOver<PodVolumeRestore>(cluster, 'podvolumerestore', name);
+  assert.equal(status?.phase, 'Completed', status?.message);
+  await whenRunning(cluster, NAMESPACE, into.metadata.name);
+  const [source, copy] = [pod, into].map((of) => describeVolume(mountedVolume(cluster, of, 'data'), 'exact'));
+  assert.deepEqual(copy, source);
+  await kubectl.ok(['-n', NAMESPACE, 'delete', 'pod', into.metadata.name, '--force', '--grace-period=0']);
+}
+
+describe('the agent', () => {
+  let snapshotID = '';
+
+  test('killed in mid-backup', async () => {
+    const name = await slowBackup('killed');
+    await killAgent(cluster);
+    await setPace(cluster, FAST);
+    snapshotID = await completed(name);
+  });
+
+  test('killed in mid-restore', async () => {
+    await setPace(cluster, SLOW);
+    const restored = await makeRestoredPod(cluster, { namespace: NAMESPACE, name: 'killed', emptyDirs: ['data'] });
+    const name = await restoreInto(restored, snapshotID);
+    await whenMoving(cluster, 'podvolumerestore', name);
+    await setTimeout(3000);
+    await killAgent(cluster);
+    await setPace(cluster, FAST);
+    await restoreCompleted(name, restored);
+  });
+});
+
+test('the kubelet is started again in mid-backup', async () => {
+  const name = await slowBackup('kubelet');
+  await inside.restart('kubelet');
+  await setPace(cluster, FAST);
+  await completed(name);
+});
+
+test('the S3 server is away for a minute, and so is the API server half a minute later', async () => {
+  const name = await slowBackup('away');
+  await cutRelay(cluster);
+  await setTimeout(AWAY_MS / 2);
+  await inside.kill('kube-apiserver');
+  await setTimeout(AWAY_MS / 2);
+  await mendRelay(cluster);
+  await setTimeout(AWAY_MS / 2);
+  await inside.restart('kube-apiserver');
+  await whenApiServerReady(inside, programs.kubernetes);
+  await setPace(cluster, FAST);
+  await completed(name);
+});
+
+test('the keys of the store are replaced in mid-backup', async () => {
+  const location = freshName('rotating');
+  const keys = (secretAccessKey: string) => ({
+    accessKeyId: location,
+    secretAccessKey: `${secretAccessKey}-0123456789`,
+  });
+  const secret = (secretAccessKey: string) => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: location, namespace: VELERO_NAMESPACE },
+    stringData: { cloud: credentialsText(keys(secretAccessKey)) },
+  });
+  await createStoreUser(cluster, keys('first'));
+  await kubectl.apply(secret('first'));
+  await velero.createLocation(location, SLOW_LOCATION, RELAY_URL, location);
+  const name = await slowBackup('rotated', location);
+  await kubectl.apply(secret('second'));
+  await changeStoreSecret(cluster, keys('second'));
+  await setPace(cluster, FAST);
+  await completed(name, location);
+});
+
+test('the disk of the restored volume is full', async () => {
+  await setPace(cluster, FAST);
+  const backup = freshName('whole');
+  await createVolumeBackup(cluster, { name: backup, pod, volume: 'data' });
+  const { status: backedUp } = await whenOver<PodVolumeBackup>(cluster, 'podvolumebackup', backup);
+  await makeLocalVolume(cluster, NAMESPACE, 'data');
+  const path = `/srv/pv/${NAMESPACE}-data`;
+  await inside.ok(['mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', path]);
+  const tiny = await makeRestoredPod(cluster, { namespace: NAMESPACE, name: 'tiny', claims: ['data'] });
+  const name = await restoreInto(tiny, backedUp?.snapshotID ?? '', 'default');
+  const { status } = await whenOver<PodVolumeRestore>(cluster, 'podvolumerestore', name);
+  assert.equal(status?.phase, 'Failed');
+  assert.match(status?.message ?? '', /space|ENOSPC|full/i);
+  await whenNothingMoves(cluster);
+  await kubectl.ok(['-n', NAMESPACE, 'delete', 'pod', 'tiny', '--force', '--grace-period=0']);
+  await inside.run(['umount', '-l', path]);
+});
