@@ -1,5 +1,5 @@
 // A real cluster of one node, and a real Velero in it: started and ended as one thing.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { makeKeys, NODE_NAME } from './certificates.ts';
@@ -113,7 +113,8 @@ async function end(folder: string, holderPid: number): Promise<void> {
 
 /** What a starter that was killed could not take away: its processes have ended with it. */
 function removeLeftovers(): void {
-  for (const name of cgroupNames(PREFIX)) {
+  const folders = readdirSync(tmpdir()).filter((name) => name.startsWith(PREFIX));
+  for (const name of new Set([...cgroupNames(PREFIX), ...folders])) {
     const starter = Number(name.slice(PREFIX.length).split('-')[0]);
     if (isAlive(starter)) continue;
     attempt(() => removeCgroups(name));
