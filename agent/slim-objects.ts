@@ -1,16 +1,20 @@
 // What is kept of objects that are followed: a node agent sees all volumes of a cluster and all pods of its node, and few members of
 // them count.
 import { type KubeObject, LABEL, type Pod, type PodVolumeBackup } from '../kube/index.ts';
-import { phaseOf } from './data-movement/subject.ts';
+import { isDeleting, phaseOf } from './data-movement/subject.ts';
 
-/** Of backups on other nodes only what decisions look at: there are thousands. */
+/** Of backups on other nodes only what decisions look at: there are thousands. Those that may have to be ended for their node are whole. */
 export function slimBackup(nodeName: string): (backup: PodVolumeBackup) => PodVolumeBackup {
-  return (backup) => (backup.spec.node === nodeName ? withoutManagedFields(backup) : foreignBackup(backup));
+  return (backup) => {
+    const isOurs = backup.spec.node === nodeName;
+    const isWhole = isOurs || backup.spec.cancel === true || isDeleting(backup);
+    return isWhole ? withoutManagedFields(backup) : foreignBackup(backup);
+  };
 }
 
 function foreignBackup(backup: PodVolumeBackup): PodVolumeBackup {
   const { apiVersion, kind, metadata, spec } = backup;
-  const { name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels } = metadata;
+  const { name, namespace, uid, resourceVersion, creationTimestamp, labels } = metadata;
   const onGoing = labels?.[LABEL.exposeOnGoing];
   return {
     apiVersion,
@@ -21,7 +25,6 @@ function foreignBackup(backup: PodVolumeBackup): PodVolumeBackup {
       uid,
       resourceVersion,
       creationTimestamp,
-      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
       ...(onGoing === undefined ? {} : { labels: { [LABEL.exposeOnGoing]: onGoing } }),
     },
     spec: {
@@ -30,7 +33,6 @@ function foreignBackup(backup: PodVolumeBackup): PodVolumeBackup {
       volume: '',
       backupStorageLocation: '',
       repoIdentifier: '',
-      ...(spec.cancel === true ? { cancel: true } : {}),
     },
     status: { phase: phaseOf(backup) },
   };

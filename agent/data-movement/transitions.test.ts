@@ -82,3 +82,15 @@ test('letting go takes nothing of others', () => {
     metadata: { finalizers: [], annotations: { note: null } },
   });
 });
+
+test('of what an object says only the reason of its cancel outlives it', () => {
+  const saying = (message: string) =>
+    transitions.cancelNote(aPodVolumeBackup({ phase: 'Prepared', status: { message } }));
+  for (const message of [
+    'Cancel PVB because it is being deleted',
+    'Resume InProgress PVB failed with error e, mark it as cancel',
+  ])
+    assert.equal(saying(message), message);
+  assert.equal(saying('waiting for a slot on this node: place 3 of 9, 1 of 1 in use'), '');
+  assert.equal(transitions.cancelNote(aPodVolumeBackup()), '');
+});
