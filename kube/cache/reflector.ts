@@ -7,7 +7,7 @@ import type { RandomSource } from '../../base/random.ts';
 import { type Kind, type KubeObject, objectKey } from '../api/object.ts';
 import type { KubeClient, Selection } from '../client/kube-client.ts';
 import { KubeError } from '../client/kube-error.ts';
-import { Backoff } from '../runtime/backoff.ts';
+import { Backoff } from '../../base/backoff.ts';
 import { ObjectStore, type Store } from './store.ts';
 
 export interface ReflectorOptions<T extends KubeObject> extends Selection {

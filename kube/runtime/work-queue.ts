@@ -2,7 +2,7 @@
 // workers, and one that is added while it is worked on comes again after.
 import type { Clock } from '../../base/clock.ts';
 import type { RandomSource } from '../../base/random.ts';
-import { Backoff, type BackoffTimes } from './backoff.ts';
+import { Backoff, type BackoffTimes } from '../../base/backoff.ts';
 
 /** Node's timers take no more. Whoever asks for longer is asked once more in between. */
 const MAX_TIMER_MS = 2 ** 31 - 1;

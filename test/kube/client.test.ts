@@ -151,7 +151,7 @@ test('an abort ends a request and a watch with its own reason', async () => {
 
 test('what the server or the network does wrong is told apart', async (t) => {
   const { proxy } = fixture;
-  const client = await fixture.connect(t, { requestMs: 1000, watchMs: 1000 });
+  const client = await fixture.connect(t, { requestMs: 3000, watchMs: 3000 });
   const get = (): Promise<unknown> => client.list(KINDS.node, {});
   const cases = [
     [
@@ -209,7 +209,7 @@ test('a server that accepts no connection, or none any more, is unavailable', as
 
 test('a half-open connection is given up, and the next request takes another', async (t) => {
   const { proxy } = fixture;
-  const client = await fixture.connect(t, { requestMs: 500, watchMs: 500 });
+  const client = await fixture.connect(t, { requestMs: 3000, watchMs: 3000 });
   // Several in the pool, and all of them dead: only the first request pays.
   await Promise.all(Array.from({ length: 5 }, () => client.list(KINDS.node, {})));
   assert.ok(proxy.freezeConnections() >= 5);

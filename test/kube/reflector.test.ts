@@ -216,7 +216,7 @@ test('a list whose pages run out is asked for whole', async (t) => {
 test('a half-open connection is found by its silence', async (t) => {
   const { proxy } = fixture;
   const namespace = await fixture.namespace();
-  const client = await fixture.connect(t, { requestMs: 1000, watchMs: 1000 });
+  const client = await fixture.connect(t, { requestMs: 3000, watchMs: 3000 });
   const followed = follow(t, client, { namespace });
   await followed.reflector.whenSynced(t.signal);
   await checkFollows(namespace, followed, 'a');

@@ -168,7 +168,7 @@ interface Contender {
   stop(): void;
 }
 
-const TIMES = { leaseMs: 1500, renewMs: 1000, retryMs: 100 };
+const TIMES = { leaseMs: 6000, renewMs: 4000, retryMs: 100 };
 
 function contend(t: TestContext, client: KubeClient, namespace: string, identity: string): Contender {
   const stop = new AbortController();

@@ -1,5 +1,5 @@
 // Waiting times that double, with half of each left to chance so that many who fail at once do not come back at once.
-import type { RandomSource } from '../../base/random.ts';
+import type { RandomSource } from './random.ts';
 
 export interface BackoffTimes {
   readonly firstMs: number;
