@@ -17,7 +17,7 @@ import {
   Reflector,
   type Selection,
 } from '../kube/index.ts';
-import { onlyMetadata, slimBackup, slimPod, withoutManagedFields } from './slim-objects.ts';
+import { onlyMetadata, slimBackup, slimPod, slimRestore, withoutManagedFields } from './slim-objects.ts';
 
 export interface ClusterViewOptions {
   readonly namespace: string;
@@ -45,7 +45,7 @@ export class ClusterView {
     this.#options = options;
     const { namespace, nodeName, configMap } = options;
     this.backups = this.#follow(KINDS.podVolumeBackup, { namespace }, slimBackup(nodeName));
-    this.restores = this.#follow(KINDS.podVolumeRestore, { namespace }, withoutManagedFields);
+    this.restores = this.#follow(KINDS.podVolumeRestore, { namespace }, slimRestore);
     this.locations = this.#follow(KINDS.backupStorageLocation, { namespace }, withoutManagedFields);
     this.repositories = this.#follow(KINDS.backupRepository, { namespace }, withoutManagedFields);
     this.pods = this.#follow(KINDS.pod, { fieldSelector: `spec.nodeName=${nodeName}` }, slimPod);

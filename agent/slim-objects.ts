@@ -1,20 +1,36 @@
 // What is kept of objects that are followed: a node agent sees all volumes of a cluster and all pods of its node, and few members of
 // them count.
-import { type KubeObject, LABEL, type Pod, type PodVolumeBackup } from '../kube/index.ts';
-import { isDeleting, phaseOf } from './data-movement/subject.ts';
+import { type KubeObject, LABEL, type Pod, type PodVolumeBackup, type PodVolumeRestore } from '../kube/index.ts';
+import { phaseOf } from './data-movement/subject.ts';
 
-/** Of backups on other nodes only what decisions look at: there are thousands. Those that may have to be ended for their node are whole. */
+const NOTHING = { pod: {}, volume: '', backupStorageLocation: '', repoIdentifier: '' };
+
+/** Of backups on other nodes only what decisions look at: there are thousands. */
 export function slimBackup(nodeName: string): (backup: PodVolumeBackup) => PodVolumeBackup {
-  return (backup) => {
-    const isOurs = backup.spec.node === nodeName;
-    const isWhole = isOurs || backup.spec.cancel === true || isDeleting(backup);
-    return isWhole ? withoutManagedFields(backup) : foreignBackup(backup);
+  return (given) => {
+    const backup = completeBackup(given);
+    return backup.spec.node === nodeName ? withoutManagedFields(backup) : foreignBackup(backup);
   };
+}
+
+export function slimRestore(restore: PodVolumeRestore): PodVolumeRestore {
+  return withoutManagedFields(completeRestore(restore));
+}
+
+/** The schema asks for members of a `spec`, not for a `spec`. Made by hand without one, an object is nobody's. */
+function completeBackup(backup: PodVolumeBackup): PodVolumeBackup {
+  if ((backup.spec as unknown) !== undefined) return backup;
+  return { ...backup, spec: { node: '', ...NOTHING } };
+}
+
+function completeRestore(restore: PodVolumeRestore): PodVolumeRestore {
+  if ((restore.spec as unknown) !== undefined) return restore;
+  return { ...restore, spec: { snapshotID: '', sourceNamespace: '', ...NOTHING } };
 }
 
 function foreignBackup(backup: PodVolumeBackup): PodVolumeBackup {
   const { apiVersion, kind, metadata, spec } = backup;
-  const { name, namespace, uid, resourceVersion, creationTimestamp, labels } = metadata;
+  const { name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels } = metadata;
   const onGoing = labels?.[LABEL.exposeOnGoing];
   return {
     apiVersion,
@@ -25,14 +41,13 @@ function foreignBackup(backup: PodVolumeBackup): PodVolumeBackup {
       uid,
       resourceVersion,
       creationTimestamp,
+      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
       ...(onGoing === undefined ? {} : { labels: { [LABEL.exposeOnGoing]: onGoing } }),
     },
     spec: {
       node: spec.node,
-      pod: {},
-      volume: '',
-      backupStorageLocation: '',
-      repoIdentifier: '',
+      ...NOTHING,
+      ...(spec.cancel === true ? { cancel: true } : {}),
     },
     status: { phase: phaseOf(backup) },
   };

@@ -114,7 +114,7 @@ export class Reflector<T extends KubeObject> {
 
   /** Replaces the store by what there is now, telling of every difference. */
   async #list(signal: AbortSignal): Promise<string> {
-    const { client, kind, transform } = this.#options;
+    const { client, kind } = this.#options;
     const seen = new Set<string>();
     let continueToken: string | undefined;
     for (;;) {
@@ -122,7 +122,7 @@ export class Reflector<T extends KubeObject> {
       const page = await client.list(kind, { ...this.#selection(), ...limit, continueToken }, signal);
       for (const object of page.items) {
         seen.add(objectKey(object.metadata));
-        this.#set(transform === undefined ? object : transform(object));
+        this.#keep(object);
       }
       continueToken = page.continueToken;
       if (continueToken === undefined) {
@@ -136,7 +136,7 @@ export class Reflector<T extends KubeObject> {
   }
 
   async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
-    const { client, kind, transform, random, clock } = this.#options;
+    const { client, kind, random, clock } = this.#options;
     const jitter = (random.bytes(1)[0] ?? 0) / 255;
     const timeoutSeconds = Math.round(WATCH_SECONDS * (1 + jitter));
     const startedMs = clock.monotonicMs();
@@ -152,7 +152,7 @@ export class Reflector<T extends KubeObject> {
       }
       const { object } = event;
       if (event.type === 'DELETED') this.#delete(objectKey(object.metadata));
-      else this.#set(transform === undefined ? object : transform(object));
+      else this.#keep(object);
       this.#resourceVersion = object.metadata.resourceVersion;
     }
     if (!hasWorked && clock.monotonicMs() - startedMs < SHORTEST_WATCH_MS)
@@ -178,6 +178,21 @@ export class Reflector<T extends KubeObject> {
   #selection(): Selection {
     const { namespace, labelSelector, fieldSelector } = this.#options;
     return { namespace, labelSelector, fieldSelector };
+  }
+
+  /** One object that is not as its kind should be is left out: the others must not wait for somebody to mend it. */
+  #keep(object: T): void {
+    const { transform, kind, logger } = this.#options;
+    let kept = object;
+    try {
+      if (transform !== undefined) kept = transform(object);
+    } catch (error) {
+      const key = objectKey(object.metadata);
+      logger.error('an object cannot be used', { kind: kind.kind, key, error: String(error) });
+      this.#delete(key);
+      return;
+    }
+    this.#set(kept);
   }
 
   #set(object: T): void {

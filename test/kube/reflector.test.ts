@@ -265,3 +265,24 @@ test('waiting for the first list ends with its signal', async (t) => {
   waiting.abort(reason);
   await assert.rejects(synced, reason);
 });
+
+test('an object that what is kept of it cannot be made from is left out, listed or watched, and no other waits for it', async (t) => {
+  const namespace = await fixture.namespace();
+  const transform = (object: ConfigMap): ConfigMap => {
+    if (object.data?.['bad'] !== undefined) throw new TypeError('no such member');
+    return object;
+  };
+  const makeBad = (name: string) =>
+    fixture.admin.create(KINDS.configMap, { ...aConfigMap(namespace, name), data: { bad: 'yes' } });
+  await makeBad('bad-listed');
+  await create(namespace, 'good');
+  const followed = follow(t, fixture.client, { namespace, transform });
+  await until(() => followed.names().includes('good'));
+  await makeBad('bad-watched');
+  await checkFollows(namespace, followed, 'good-2');
+  assert.deepEqual(
+    followed.names().filter((name) => name.startsWith('bad')),
+    [],
+  );
+  assert.deepEqual(followed.sleepsMs, []);
+});
