@@ -76,3 +76,38 @@ test('quantities are read as Kubernetes reads them', () => {
   );
   for (const bad of ['', '1 Gi', '1GB', '-1', 'x', '1Kib']) assert.equal(parseQuantityBytes(bad), undefined, bad);
 });
+
+test('a rule whose selector is none is skipped with a remark: matching with it would fail at every change of the node', () => {
+  const bad: unknown[] = [
+    'pool=big',
+    [],
+    { matchLabels: 'pool=big' },
+    { matchLabels: { pool: 1 } },
+    { matchExpressions: {} },
+    { matchExpressions: [null] },
+    { matchExpressions: [{ key: 'zone', operator: 'Near' }] },
+    { matchExpressions: [{ key: 'zone', operator: 'In', values: 'a' }] },
+    { matchExpressions: [{ operator: 'Exists' }] },
+  ];
+  const perNodeConfig = bad.map((nodeSelector) => ({ nodeSelector, number: 7 }));
+  const { config, remarks } = read({ loadConcurrency: { globalConfig: 2, perNodeConfig } });
+  assert.equal(concurrencyOf(config, { pool: 'big', zone: 'a' }), 2);
+  assert.equal(config.perNodeConcurrency.length, 0);
+  assert.equal(remarks.length, bad.length);
+});
+
+test('a selector that says nothing matches every node, as in Kubernetes', () => {
+  for (const nodeSelector of [undefined, null, {}, { matchLabels: null, matchExpressions: null }]) {
+    const { config } = read({ loadConcurrency: { perNodeConfig: [{ nodeSelector, number: 3 }] } });
+    assert.equal(concurrencyOf(config, { any: 'label' }), 3);
+  }
+});
+
+test('budgets that no process could be started with are brought within bounds', () => {
+  const limitOf = (memoryLimit: string) =>
+    read({ podResources: { memoryLimit, cpuLimit: '9e400', memoryRequest: '0', cpuRequest: '0' } }).config;
+  assert.equal(limitOf('1').memoryLimitBytes, 64 * 2 ** 20);
+  assert.equal(limitOf('300Mi').memoryLimitBytes, 300 * 2 ** 20);
+  assert.equal(limitOf('9e400').memoryLimitBytes, 2 ** 40);
+  assert.equal(limitOf('9e400').cpuLimit, 1024);
+});

@@ -18,12 +18,9 @@ export interface PerNodeRule {
 }
 
 export interface LabelSelector {
-  readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly {
-    readonly key: string;
-    readonly operator: string;
-    readonly values?: readonly string[];
-  }[];
+  readonly matchLabels?: Readonly<Record<string, string>> | null;
+  readonly matchExpressions?:
+    readonly { readonly key: string; readonly operator: string; readonly values?: readonly string[] | null }[] | null;
 }
 
 export interface ReadNodeConfig {
@@ -44,6 +41,11 @@ export const DEFAULT_NODE_CONFIG: NodeConfig = {
 const WITHOUT_EFFECT = ['priorityClassName', 'podLabels', 'podAnnotations', 'privilegedFsBackup', 'cachePVC'];
 const OF_SNAPSHOTS = ['loadAffinity', 'backupPVC', 'restorePVC'];
 const MAX_RULES = 1000;
+/** What a data mover can be started with, as its flag has it. */
+const MIN_MEMORY_BYTES = 64 * 2 ** 20;
+const MAX_MEMORY_BYTES = 2 ** 40;
+const MAX_CPUS = 1024;
+const OPERATORS: ReadonlySet<unknown> = new Set(['In', 'NotIn', 'Exists', 'DoesNotExist']);
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -82,9 +84,10 @@ export function matches(selector: LabelSelector, labels: Readonly<Record<string,
 }
 
 function matchesExpression(
-  { key, operator, values = [] }: NonNullable<LabelSelector['matchExpressions']>[number],
+  { key, operator, values: given }: NonNullable<LabelSelector['matchExpressions']>[number],
   labels: Readonly<Record<string, string>>,
 ): boolean {
+  const values = given ?? [];
   const value = labels[key];
   switch (operator) {
     case 'In':
@@ -109,8 +112,31 @@ function rulesOf(value: unknown, remarks: string[]): PerNodeRule[] {
       remarks.push(`a rule of perNodeConfig is skipped: its number is ${JSON.stringify(number)}`);
       return [];
     }
-    return [{ selector: memberObject(nodeSelector) as LabelSelector, number: count }];
+    const selector = nodeSelector ?? {};
+    if (!isSelector(selector)) {
+      remarks.push('a rule of perNodeConfig is skipped: its nodeSelector is no label selector');
+      return [];
+    }
+    return [{ selector, number: count }];
   });
+}
+
+/** Whoever matches with it later cannot say that it is wrong. */
+function isSelector(value: unknown): value is LabelSelector {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const { matchLabels, matchExpressions } = value as Members;
+  const expressions = matchExpressions ?? [];
+  return isStrings(matchLabels ?? {}) && Array.isArray(expressions) && expressions.every(isExpression);
+}
+
+function isExpression(value: unknown): boolean {
+  const { key, operator, values } = memberObject(value);
+  const listed = values ?? [];
+  return typeof key === 'string' && OPERATORS.has(operator) && Array.isArray(listed) && isStrings(listed);
+}
+
+function isStrings(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string');
 }
 
 function resourcesOf(value: unknown, remarks: string[]): Pick<NodeConfig, 'memoryLimitBytes' | 'cpuLimit'> {
@@ -129,7 +155,10 @@ function resourcesOf(value: unknown, remarks: string[]): Pick<NodeConfig, 'memor
     remarks.push('podResources is ignored: a request is above its limit');
     return none;
   }
-  return { memoryLimitBytes: memory > 0 ? memory : undefined, cpuLimit: cpu > 0 ? cpu : undefined };
+  return {
+    memoryLimitBytes: memory > 0 ? Math.min(Math.max(memory, MIN_MEMORY_BYTES), MAX_MEMORY_BYTES) : undefined,
+    cpuLimit: cpu > 0 ? Math.min(cpu, MAX_CPUS) : undefined,
+  };
 }
 
 function parseObject(text: string): Members {

@@ -44,7 +44,8 @@ export class Secrets {
   async file(name: string, key: string, signal: AbortSignal): Promise<string> {
     const value = await this.value(name, key, signal);
     if (value === undefined) throw unusable(name, key, 'is missing');
-    const path = join(this.#deps.folder, this.#deps.namespace, `${name}-${key}`);
+    // A folder each: names and keys both have hyphens in them.
+    const path = join(this.#deps.folder, this.#deps.namespace, name, key);
     this.#files.set(path, { name, key });
     const before = await readFile(path).catch((error: unknown) => {
       if (hasCode(error, 'ENOENT')) return undefined;
