@@ -55,6 +55,7 @@ function viewOf({ phase, metadata, spec, status, cancel = false, ...facts }: Fac
     pod: HERE,
     run: undefined,
     cancelKnownForMs: cancel ? 0 : undefined,
+    acceptedKnownForMs: undefined,
     nowMs: NOW_MS,
     prepareTimeoutMs: 30 * MINUTE_MS,
     ...facts,
@@ -92,13 +93,8 @@ table('New', [
     { do: 'request-cancel', message: 'Cancel PVB because it is being deleted' },
   ],
   [
-    'that no node has accepted is cancelled by that of its pod, which can tell the pod',
-    { label: 'PVR', isOurs: false, isReady: false, cancel: true, cancelKnownForMs: 4_000 },
-    { do: 'nothing', lookAgainMs: 6_000 },
-  ],
-  [
-    'that no node has accepted is cancelled by any when none does',
-    { label: 'PVR', isOurs: false, isReady: false, cancel: true, cancelKnownForMs: 10_000 },
+    'that no node has accepted is cancelled by any',
+    { label: 'PVR', isOurs: false, isReady: false, cancel: true },
     { do: 'cancel' },
   ],
   [
@@ -124,6 +120,11 @@ table('Accepted', [
     'fails with what it waited for',
     { phase: 'Accepted', label: 'PVR', status: { ...acceptedAgo(HOUR_MS), message: 'not ready yet: why' } },
     { do: 'fail', message: 'timeout on preparing PVR: not ready yet: why' },
+  ],
+  [
+    'fails at the prepare timeout although the clock that accepted it ran ahead',
+    { phase: 'Accepted', status: acceptedAgo(-1000 * HOUR_MS), acceptedKnownForMs: 30 * MINUTE_MS },
+    { do: 'fail', code: 'PREPARE_TIMEOUT' },
   ],
   ['without a time of acceptance is prepared', { phase: 'Accepted' }, { do: 'prepare' }],
   ['is cancelled at once', { phase: 'Accepted', cancel: true }, { do: 'cancel' }],
@@ -269,15 +270,6 @@ describe('an object that is being deleted', () => {
         const message = `Cancel ${label} because it is being deleted`;
         assert.deepEqual(decided(facts), { do: 'request-cancel', message });
         assert.equal(decided({ ...facts, cancel: true }).do, 'cancel');
-      });
-      const isNobodys = label === 'PVR' && phase === 'New';
-      if (isNobodys) continue;
-      test(`${label} ${phase}: any node asks for its cancel when its own has not for five minutes`, () => {
-        const foreign = { phase, label, isOurs: false, isReady: false, pod: GONE };
-        const ago = (ms: number) => ({ ...deleting, deletionTimestamp: new Date(NOW_MS - ms).toISOString() });
-        const before = decided({ ...foreign, metadata: ago(5 * MINUTE_MS - 1) });
-        assert.ok(before.do === 'nothing' && (before.lookAgainMs ?? Infinity) <= MINUTE_MS, 'it looks again by itself');
-        assert.equal(decided({ ...foreign, metadata: ago(5 * MINUTE_MS) }).do, 'request-cancel');
       });
     }
   }

@@ -21,6 +21,8 @@ export interface MovementView {
   readonly run: RunView | undefined;
   /** Since when this process has known of `spec.cancel`. */
   readonly cancelKnownForMs: number | undefined;
+  /** Since when this process has known it as Accepted: the clock that wrote the object may have been wrong. */
+  readonly acceptedKnownForMs: number | undefined;
   readonly nowMs: number;
   readonly prepareTimeoutMs: number;
 }
@@ -56,8 +58,6 @@ const LEAVING_MS = 40_000;
 const REPORT_MS = 10_000;
 const STOP_CHECK_MS = 2_000;
 const SELDOM_MS = 60_000;
-/** The node of the pod goes first: it can tell the pod. */
-const PODS_NODE_FIRST_MS = 10_000;
 
 export function decide(view: MovementView): Decision {
   const { movement, isOurs, label } = view;
@@ -71,7 +71,8 @@ export function decide(view: MovementView): Decision {
     default:
   }
   if (isCanceled && isForced(view)) return { do: 'cancel' };
-  if (!isOurs) return decideForeign(view, isCanceled);
+  if (phase === 'New' && !isOurs) return decideForeignNew(view, isCanceled);
+  if (!isOurs) return isCanceled ? { do: 'nothing', lookAgainMs: SELDOM_MS } : { do: 'nothing' };
   if (isDeleting(movement) && !isCanceled)
     return { do: 'request-cancel', message: `Cancel ${label} because it is being deleted` };
   switch (phase) {
@@ -104,19 +105,15 @@ function isForced({ movement, cancelKnownForMs = 0, run }: MovementView): boolea
   return cancelKnownForMs > (phaseOf(movement) === 'InProgress' ? FORCED_IN_PROGRESS_MS : FORCED_MS);
 }
 
-/** Of another node, or a restore that no node has accepted yet. An owner that does not act for long has its object ended for it. */
-function decideForeign(view: MovementView, isCanceled: boolean): Decision {
-  const { label, movement, cancelKnownForMs = 0, nowMs } = view;
-  const isNobodys = label === 'PVR' && phaseOf(movement) === 'New';
-  if (isCanceled) {
-    if (!isNobodys) return { do: 'nothing', lookAgainMs: SELDOM_MS };
-    const waitMs = PODS_NODE_FIRST_MS - cancelKnownForMs;
-    return waitMs > 0 ? { do: 'nothing', lookAgainMs: waitMs } : { do: 'cancel' };
-  }
-  if (!isDeleting(movement)) return { do: 'nothing' };
-  const deletingForMs = nowMs - (timeMs(movement.metadata.deletionTimestamp) ?? nowMs);
-  if (!isNobodys && deletingForMs < FORCED_MS) return { do: 'nothing', lookAgainMs: SELDOM_MS };
-  return { do: 'request-cancel', message: `Cancel ${label} because it is being deleted` };
+/** A backup of another node, or a restore that no node has accepted yet: of that, any node may write the end. */
+function decideForeignNew(view: MovementView, isCanceled: boolean): Decision {
+  const { isReady, isQueueFull, label, movement } = view;
+  const isNobodys = label === 'PVR';
+  if (isCanceled) return isNobodys ? { do: 'cancel' } : { do: 'nothing', lookAgainMs: SELDOM_MS };
+  if (isNobodys && isDeleting(movement))
+    return { do: 'request-cancel', message: `Cancel ${label} because it is being deleted` };
+  if (!isReady) return { do: 'nothing' };
+  return isQueueFull ? { do: 'nothing', lookAgainMs: LIMITER_MS } : { do: 'accept' };
 }
 
 function decideNew({ isReady, isQueueFull }: MovementView, isCanceled: boolean): Decision {
@@ -126,14 +123,22 @@ function decideNew({ isReady, isQueueFull }: MovementView, isCanceled: boolean):
 }
 
 function decideAccepted(view: MovementView, isCanceled: boolean): Decision {
-  const { movement, nowMs, prepareTimeoutMs, label } = view;
+  const { movement, prepareTimeoutMs, label } = view;
   if (isCanceled) return { do: 'cancel' };
   if (view.pod.is !== 'here') return podGone(view);
-  const acceptedMs = timeMs(movement.status?.acceptedTimestamp) ?? nowMs;
-  if (nowMs - acceptedMs < prepareTimeoutMs) return { do: 'prepare' };
+  if (acceptedForMs(view) < prepareTimeoutMs) return { do: 'prepare' };
   const { message = '' } = movement.status ?? {};
   const why = message === '' ? '' : `: ${message}`;
   return { do: 'fail', code: 'PREPARE_TIMEOUT', message: `timeout on preparing ${label}${why}` };
+}
+
+export function acceptedForMs({
+  movement,
+  nowMs,
+  acceptedKnownForMs = 0,
+}: Pick<MovementView, 'movement' | 'nowMs' | 'acceptedKnownForMs'>): number {
+  const acceptedMs = timeMs(movement.status?.acceptedTimestamp) ?? nowMs;
+  return Math.max(nowMs - acceptedMs, acceptedKnownForMs);
 }
 
 function podGone({ movement }: MovementView): Decision {

@@ -23,7 +23,7 @@ import { DataPathEvents } from './data-path-events.ts';
 import { removeHostingPod } from './hosting-pod.ts';
 import { ObjectWriter } from './object-writer.ts';
 import { podProblem } from './pod-problem.ts';
-import { decide, type Decision, type Label, messageOf, type PodState, PROGRESS_MS } from './policy.ts';
+import { acceptedForMs, decide, type Decision, type Label, messageOf, type PodState, PROGRESS_MS } from './policy.ts';
 import type { Runs } from './runs.ts';
 import { isFinal, type Movement, phaseOf, podName, podOf, timeMs } from './subject.ts';
 import * as transitions from './transitions.ts';
@@ -96,7 +96,7 @@ interface Notes {
   progressMs?: number;
   progressText?: string;
   messageMs?: number;
-  prepareSinceMs?: number;
+  acceptedSeenMs?: number;
 }
 
 export class MovementReconciler<T extends Movement> {
@@ -163,6 +163,7 @@ export class MovementReconciler<T extends Movement> {
     const notes = this.#notesOf(movement);
     const nowMs = clock.monotonicMs();
     if (movement.spec.cancel === true) notes.cancelSeenMs ??= nowMs;
+    if (phaseOf(movement) === 'Accepted') notes.acceptedSeenMs ??= nowMs;
     return decide({
       label: this.#kind.label,
       movement,
@@ -172,6 +173,7 @@ export class MovementReconciler<T extends Movement> {
       pod: this.#podState(movement, notes),
       run: runs.view(movement.metadata.uid),
       cancelKnownForMs: notes.cancelSeenMs === undefined ? undefined : nowMs - notes.cancelSeenMs,
+      acceptedKnownForMs: notes.acceptedSeenMs === undefined ? undefined : nowMs - notes.acceptedSeenMs,
       nowMs: clock.nowMs(),
       prepareTimeoutMs,
     });
@@ -253,8 +255,10 @@ export class MovementReconciler<T extends Movement> {
     { reason }: Extract<Readiness, { readonly is: 'pending' }>,
     signal: AbortSignal,
   ): Promise<ReconcileResult | 'again'> {
-    const acceptedMs = timeMs(movement.status?.acceptedTimestamp) ?? this.#deps.clock.nowMs();
-    if (this.#deps.clock.nowMs() - acceptedMs > this.#deps.resourceTimeoutMs) {
+    const { clock, resourceTimeoutMs } = this.#deps;
+    const { acceptedSeenMs = clock.monotonicMs() } = this.#notesOf(movement);
+    const acceptedKnownForMs = clock.monotonicMs() - acceptedSeenMs;
+    if (acceptedForMs({ movement, nowMs: clock.nowMs(), acceptedKnownForMs }) > resourceTimeoutMs) {
       const error = new WindlassError(`the repository was not ready in time: ${reason}`, {
         code: 'REPOSITORY_NOT_READY',
       });
@@ -384,7 +388,8 @@ export class MovementReconciler<T extends Movement> {
   async #fail(movement: T, failure: Failure, signal: AbortSignal): Promise<void> {
     const wasInProgress = phaseOf(movement) === 'InProgress';
     const held = await this.#tellWaiting(movement, failure);
-    const message = wasInProgress ? `${pathName(this.#kind.label)} failed: ${failure.message}` : failure.message;
+    const text = wasInProgress ? `${pathName(this.#kind.label)} failed: ${failure.message}` : failure.message;
+    const message = transitions.statusMessage(text);
     const nowMs = this.#deps.clock.nowMs();
     await this.#write(movement, transitions.ended(movement, { phase: 'Failed', nowMs, message, ...held }), signal);
     this.#events.failed(movement, message);
@@ -392,7 +397,7 @@ export class MovementReconciler<T extends Movement> {
   }
 
   async #cancel(movement: T, message: string | undefined, signal: AbortSignal): Promise<void> {
-    const text = message ?? transitions.cancelNote(movement);
+    const text = message ?? movement.status?.message ?? '';
     const isForeign = !this.#kind.isOurs(movement);
     const failure = { code: 'CANCELED', message: text === '' ? 'the restore was cancelled' : text };
     const held = isForeign ? {} : await this.#tellWaiting(movement, failure);
@@ -433,9 +438,10 @@ export class MovementReconciler<T extends Movement> {
   }
 
   /** Why it does not go on, for whoever looks at it; seldom enough not to weigh on the API. */
-  async #say(movement: T, message: string, signal: AbortSignal): Promise<void> {
+  async #say(movement: T, text: string, signal: AbortSignal): Promise<void> {
     const notes = this.#notesOf(movement);
     const nowMs = this.#deps.clock.monotonicMs();
+    const message = transitions.statusMessage(text);
     if (movement.status?.message === message || nowMs - (notes.messageMs ?? -Infinity) < MESSAGE_MS) return;
     notes.messageMs = nowMs;
     await this.#write(movement, { status: { message } }, signal);

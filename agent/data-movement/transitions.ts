@@ -7,6 +7,13 @@ export function timestamp(nowMs: number): string {
   return new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
+const MAX_MESSAGE_LENGTH = 4096;
+
+/** What an object says of itself may be long, and would not fit into it a second time: no write would ever end it. */
+export function statusMessage(text: string): string {
+  return text.length <= MAX_MESSAGE_LENGTH ? text : `${text.slice(0, MAX_MESSAGE_LENGTH)}…`;
+}
+
 /** Takes the object, and holds it: it cannot go away while its volume is being moved. */
 export function accepted({ metadata }: Movement, nowMs: number, extra: object = {}): object {
   const finalizers = [...new Set([...(metadata.finalizers ?? []), FINALIZER.podVolume])];
@@ -65,7 +72,7 @@ export function ended(
       ...(start === undefined && !(phase === 'Failed' && movement.kind === 'PodVolumeRestore')
         ? { startTimestamp: at }
         : {}),
-      message: message ?? '',
+      message: statusMessage(message ?? ''),
       ...status,
     },
   };
@@ -76,12 +83,6 @@ export function letGo({ metadata }: Movement, annotations?: Readonly<Record<stri
   return {
     metadata: { finalizers: withoutOurs(finalizers), ...(annotations === undefined ? {} : { annotations }) },
   };
-}
-
-/** Why it is cancelled, if that is what the object says; what it waited for last is of no interest any more. */
-export function cancelNote({ status }: Movement): string {
-  const { message = '' } = status ?? {};
-  return /cancel/i.test(message) ? message : '';
 }
 
 export function cancelRequested(message: string): object {

@@ -80,10 +80,13 @@ async function jobOf(
   };
 }
 
+/** More files at a time help nobody. */
+const MAX_PARALLEL = 256;
+
 /** Of a setting: 0 and what is no number mean the default. */
 export function positive(text: string | undefined): number | undefined {
   const value = Number(text);
-  return text !== undefined && Number.isInteger(value) && value > 0 ? value : undefined;
+  return text !== undefined && Number.isInteger(value) && value > 0 ? Math.min(value, MAX_PARALLEL) : undefined;
 }
 
 /** `status.path` is what Velero's hosting pod would have read from. */

@@ -43,9 +43,9 @@ const repository = (repositoryConfig?: Readonly<Record<string, string>>): Backup
 const storeOf = <T>(key: string, object: T): Store<T> =>
   ({ get: (asked: string) => (asked === key ? object : undefined), list: () => [object] }) as unknown as Store<T>;
 
-const accessWith = async (config?: Readonly<Record<string, string>>) =>
+const directory = (config?: Readonly<Record<string, string>>, client = {} as KubeClient) =>
   new RepositoryDirectory({
-    client: {} as KubeClient,
+    client,
     clock: { nowMs: () => 0, nowNs: () => 0n, monotonicMs: () => 0, sleep: () => Promise.resolve() },
     secrets: { value: () => Promise.resolve(Buffer.from('password\n')) } as unknown as Secrets,
     namespace: 'velero',
@@ -53,7 +53,10 @@ const accessWith = async (config?: Readonly<Record<string, string>>) =>
     repositories: storeOf('velero/r', repository(config)),
     cacheRoot: '/cache',
     environment: {},
-  }).access({ volumeNamespace: 'demo', location: 'default' }, signal);
+  });
+
+const accessWith = (config?: Readonly<Record<string, string>>) =>
+  directory(config).access({ volumeNamespace: 'demo', location: 'default' }, signal);
 
 test("the repository's object says how large its cache may be; what is no number says nothing", async () => {
   const sizes = [undefined, {}, { cacheLimitMB: '' }, { cacheLimitMB: '1e3x' }, { cacheLimitMB: '-1' }];
@@ -65,4 +68,20 @@ test("the repository's object says how large its cache may be; what is no number
 test('passwords are taken without white space around them', async () => {
   const { password, previousPassword } = await accessWith();
   assert.deepEqual([password, previousPassword], ['password', undefined], 'the same one twice is one');
+});
+
+test('a repository is asked for where there is a location for it, and nowhere else', async () => {
+  const made: string[] = [];
+  const client = {
+    create: (_kind: unknown, { metadata }: { metadata: { name: string } }) => Promise.resolve(made.push(metadata.name)),
+  } as unknown as KubeClient;
+  const ready = (volumeNamespace: string, at: string) =>
+    directory(undefined, client).readiness({ volumeNamespace, location: at }, signal);
+  assert.deepEqual(await ready('demo', 'nowhere'), {
+    is: 'pending',
+    reason: 'there is no BackupStorageLocation nowhere',
+  });
+  assert.deepEqual(made, []);
+  assert.equal((await ready('other', 'default')).is, 'pending');
+  assert.deepEqual(made, ['other-default-kopia']);
 });

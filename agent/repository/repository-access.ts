@@ -59,6 +59,9 @@ export class RepositoryDirectory {
   async readiness(name: RepositoryName, signal: AbortSignal): Promise<Readiness> {
     const found = this.#find(name);
     if (found === undefined) {
+      // Nobody could ever initialise it, and it would stay.
+      if (!this.#hasLocation(name))
+        return { is: 'pending', reason: `there is no BackupStorageLocation ${name.location}` };
       await this.#ask(name, signal);
       return { is: 'pending', reason: 'the repository has been asked for' };
     }
@@ -91,6 +94,11 @@ export class RepositoryDirectory {
       cacheRoot,
       cacheBytes: cacheLimitBytes(this.#find({ volumeNamespace, location: name })?.spec.repositoryConfig),
     };
+  }
+
+  #hasLocation({ location }: RepositoryName): boolean {
+    const { locations, namespace } = this.#deps;
+    return locations.get(`${namespace}/${location}`) !== undefined;
   }
 
   /** By labels, never by name (node-agent §6.1). */
