@@ -36,14 +36,15 @@ export async function useNodeAgent(cluster: Cluster, agent: NodeAgentName): Prom
   const { kubectl, velero } = cluster;
   const serving = await kubectl.get<DaemonSet>('daemonset', ...PLACE);
   const image = serving?.spec.template.spec.containers[0]?.image;
-  if (image !== undefined && (image === AGENT_IMAGE) === (agent === 'windlass')) return velero.whenAgentReady();
-  if (serving !== undefined) {
+  const ours = await chartManifests();
+  const isServing = image !== undefined && (image === AGENT_IMAGE) === (agent === 'windlass');
+  if (serving !== undefined && !isServing) {
     await kubectl.ok(['delete', 'daemonset', ...PLACE]);
     await kubectl.whenGone('pods', ['-n', VELERO_NAMESPACE, '-l', `name=${NAME}`]);
   }
-  const ours = await chartManifests();
+  // Again where it is there already: a test before may have taken something of it away.
   if (agent === 'windlass') await kubectl.apply(ours);
-  else {
+  else if (!isServing) {
     await kubectl.ok(['delete', '--ignore-not-found', '-f', '-'], { input: ours });
     await kubectl.apply(await stockDaemonSet(cluster));
   }
