@@ -3,14 +3,15 @@ import { test } from 'node:test';
 
 import { requesterOf } from './requests.ts';
 
-function ofPod(name: string): ReturnType<typeof requesterOf> {
+function ofPod(name: string, account = 'velero'): ReturnType<typeof requesterOf> {
   const extra = { 'authentication.kubernetes.io/pod-name': [name] };
-  return requesterOf({ user: { username: 'system:serviceaccount:velero:velero', extra } });
+  return requesterOf({ user: { username: `system:serviceaccount:velero:${account}`, extra } });
 }
 
-test('one account serves Velero’s server, the agents and their pods: the name of the pod tells them apart', () => {
+test('the name of the pod tells Velero’s server, the agents and their pods apart', () => {
   assert.equal(ofPod('velero-7fc589c597-l695p'), 'server');
   assert.equal(ofPod('node-agent-52p8q'), 'agent');
+  assert.equal(ofPod('node-agent-52p8q', 'windlass-node-agent'), 'agent');
   assert.equal(ofPod('bench-many-velero-mx05b35b-0-x7k2q'), 'agent', 'a pod that moves one volume');
 });
 

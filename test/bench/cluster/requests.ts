@@ -7,7 +7,9 @@ const VELERO_ACCOUNT = 'system:serviceaccount:velero:velero';
 /** kubectl and velero, as the bench runs them. */
 const BENCH_ACCOUNT = 'admin';
 const POD_NAME = 'authentication.kubernetes.io/pod-name';
-/** The Deployment's pods; those of agents are called `node-agent-…`, or as their volume object, which begins with `bench-`. */
+/** Of the agents' DaemonSet, Velero's or ours, whatever account they have. */
+const AGENT_POD = /^node-agent-/;
+/** Of the server's Deployment. The agents' pods are called as their volume object, which begins with `bench-`. */
 const SERVER_POD = /^velero-[a-z0-9]+-[a-z0-9]+$/;
 
 /** @param sinceMs @param untilMs wall-clock time, in milliseconds */
@@ -23,7 +25,9 @@ export function countRequests({ inside }: Cluster, sinceMs: number, untilMs: num
 }
 
 export function requesterOf({ user }: Pick<ApiRequest, 'user'>): keyof RequestCounts | undefined {
+  const pod = user.extra?.[POD_NAME]?.[0] ?? '';
+  if (AGENT_POD.test(pod)) return 'agent';
   if (user.username === BENCH_ACCOUNT) return undefined;
   if (user.username !== VELERO_ACCOUNT) return 'others';
-  return SERVER_POD.test(user.extra?.[POD_NAME]?.[0] ?? '') ? 'server' : 'agent';
+  return SERVER_POD.test(pod) ? 'server' : 'agent';
 }

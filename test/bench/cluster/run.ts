@@ -35,7 +35,7 @@ export async function runClusterBench(options: ClusterBenchOptions, results: Clu
   const setups = options.setups.map(setupOf);
   const cluster = await Cluster.start({
     velero: 'with-node-agent',
-    images: ['agent'],
+    images: ['agent', 'restore-helper'],
     log: (line) => console.log(`cluster: ${line}`),
   });
   try {

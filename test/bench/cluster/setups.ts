@@ -18,6 +18,7 @@ const SETUP: Readonly<Record<SetupName, Setup>> = {
 };
 
 const CONFIGURATION = 'bench-node-agent';
+const FLAG = '--node-agent-configmap=';
 
 export async function useSetup(cluster: Cluster, name: SetupName): Promise<void> {
   const { agent, concurrency } = SETUP[name];
@@ -29,9 +30,13 @@ export async function useSetup(cluster: Cluster, name: SetupName): Promise<void>
     metadata: { name: CONFIGURATION, namespace: VELERO_NAMESPACE },
     data: { 'node-agent-config.json': JSON.stringify({ loadConcurrency: { globalConfig: concurrency ?? 1 } }) },
   });
-  const configured = concurrency === undefined ? [] : [`--node-agent-configmap=${CONFIGURATION}`];
-  const args = [...(agent === 'velero' ? ['node-agent', 'server'] : []), ...configured];
+  const place = ['-n', VELERO_NAMESPACE, 'daemonset', 'node-agent'];
+  const path = '{.spec.template.spec.containers[0].args}';
+  const asked = await kubectl.ok(['get', ...place, '-o', `jsonpath=${path}`]);
+  const given = (asked === '' ? [] : JSON.parse(asked)) as readonly string[]; // kubectl writes JSON
+  const others = given.filter((arg) => !arg.startsWith(FLAG));
+  const args = concurrency === undefined ? others : [...others, `${FLAG}${CONFIGURATION}`];
   const patch = JSON.stringify([{ op: 'add', path: '/spec/template/spec/containers/0/args', value: args }]);
-  await kubectl.ok(['-n', VELERO_NAMESPACE, 'patch', 'daemonset', 'node-agent', '--type=json', '-p', patch]);
+  await kubectl.ok(['patch', ...place, '--type=json', '-p', patch]);
   await velero.whenAgentReady();
 }
