@@ -1,9 +1,8 @@
 // What is a PodVolumeRestore's own: which pod is ready for it, and how the pod's init container is told how it went.
-import { WindlassError } from '../../base/errors.ts';
+import { errorCode, WindlassError } from '../../base/errors.ts';
 import { ANNOTATION, KINDS, type Pod, type PodVolumeRestore, type Store } from '../../kube/index.ts';
 import type { MarkJob, RestoreJob, RestoreOutcome } from '../datapath/job.ts';
-import type { MoverOptions } from '../datapath/mover-process.ts';
-import { startMover } from '../datapath/mover-process.ts';
+import { type MoverOptions, type MoverProcess, type MoverResult, startMover } from '../datapath/mover-process.ts';
 import type { ResolvedVolume, VolumeResolver } from '../host/volume-resolver.ts';
 import type { Completion, MovementKind } from '../data-movement/reconciler.ts';
 import { isDeleting, podName, podOf } from '../data-movement/subject.ts';
@@ -13,6 +12,9 @@ import { helperState } from './helper-state.ts';
 
 /** It becomes the name of a file. */
 const UID = /^[A-Za-z0-9][-A-Za-z0-9]{0,127}$/;
+
+/** For a file or two: a volume that takes longer does not answer at all. */
+const MARK_MS = 60_000;
 
 export interface RestoreMovementOptions {
   readonly nodeName: string;
@@ -148,7 +150,12 @@ async function closeRootAgain(options: RestoreMovementOptions, restore: PodVolum
   const pod = podOf(options.pods, restore.spec.pod);
   if (pod === undefined) return false;
   if (helperState(pod) !== 'over' && !isDeleting(restore)) return true;
-  await mark(options, restore, { outcome: 'over', rootMode: Number.parseInt(mode, 8) });
+  try {
+    await mark(options, restore, { outcome: 'over', rootMode: Number.parseInt(mode, 8) });
+  } catch (error) {
+    // The pod has ended and its volume with it: nobody can put back anything, and nobody must wait for that.
+    if (errorCode(error)?.startsWith('VOLUME_') !== true) throw error;
+  }
   return false;
 }
 
@@ -168,6 +175,23 @@ async function mark(
     restoreUid,
     mark: marked,
   };
-  const result = await startMover(job, { ...mover, onMessage: () => undefined }).result;
+  const process = startMover(job, { ...mover, onMessage: () => undefined });
+  const result = await within(MARK_MS, process);
   return result.type === 'marked' ? result.closedRootMode : undefined;
+}
+
+/** A process that waits for a file system that is gone cannot even be killed: it is left behind. */
+async function within(limitMs: number, mover: MoverProcess): Promise<MoverResult> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      mover.stop();
+      reject(new WindlassError('the volume does not answer', { code: 'VOLUME_MARKER' }));
+    }, limitMs);
+  });
+  try {
+    return await Promise.race([mover.result, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -77,16 +77,31 @@ export class Secrets {
   async #get(name: string, signal: AbortSignal): Promise<Secret | undefined> {
     const nowMs = this.#deps.clock.monotonicMs();
     const known = this.#known.get(name);
-    if (known !== undefined && nowMs - known.atMs < FRESH_MS) return known.secret;
+    if (known !== undefined && nowMs - known.atMs < FRESH_MS) return await orAborted(known.secret, signal);
+    // Of all who wait for it: whoever gives up takes nobody else with it.
     const secret = this.#deps.client
-      .get(KINDS.secret, { name, namespace: this.#deps.namespace }, signal)
+      .get(KINDS.secret, { name, namespace: this.#deps.namespace })
       .catch((error: unknown) => {
         this.#known.delete(name);
         if (hasCode(error, 'KUBE_NOT_FOUND')) return undefined;
         throw error;
       });
     this.#known.set(name, { atMs: nowMs, secret });
-    return secret;
+    return await orAborted(secret, signal);
+  }
+}
+
+async function orAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([result, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 

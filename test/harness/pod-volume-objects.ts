@@ -1,5 +1,5 @@
 // Objects of a cluster for tests of what is decided about them: plain, complete, each part replaceable.
-import type { DataPhase, Pod, PodVolumeBackup, PodVolumeRestore } from '../../kube/index.ts';
+import type { DataPhase, Pod, PodVolumeBackup, PodVolumeRestore, Store } from '../../kube/index.ts';
 
 type Metadata = PodVolumeBackup['metadata'];
 
@@ -58,6 +58,12 @@ export function aPod({ metadata, spec, status }: Omit<ObjectOptions, 'phase'> = 
     spec: { nodeName: 'node-1', volumes: [{ name: 'data', emptyDir: {} }], ...spec },
     status: { phase: 'Running', ...status },
   };
+}
+
+/** A store with these in it, by their keys. */
+export function storeOf<T extends { readonly metadata: Metadata }>(...objects: readonly T[]): Store<T> {
+  const byKey = new Map(objects.map((object) => [`${object.metadata.namespace}/${object.metadata.name}`, object]));
+  return { get: (key) => byKey.get(key), list: () => [...byKey.values()], size: byKey.size };
 }
 
 function metadataOf(name: string, uid: string, more: Partial<Metadata> | undefined): Metadata {
