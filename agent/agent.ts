@@ -139,7 +139,7 @@ export class Agent {
         return this.#metrics.text();
       },
       unhealthy: () => undefined,
-      unready: () => this.#unready,
+      unready: () => this.#unready ?? (this.#view.isHealthy ? undefined : 'the API server does not answer'),
     });
   }
 

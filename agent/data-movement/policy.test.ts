@@ -302,6 +302,16 @@ describe('an object that has ended', () => {
   }
 });
 
+test('a pod that waits again behind a closed root is told again, and held until it has seen it', () => {
+  const done = { label: 'PVR', phase: 'Completed', isAwaitedAgain: true } as const;
+  const held = { metadata: { finalizers: [FINALIZER.podVolume] } };
+  assert.deepEqual(decide(viewOf(done)), { do: 'tell-again' });
+  assert.deepEqual(decide(viewOf({ ...done, ...held })), { do: 'let-go' });
+  assert.deepEqual(decide(viewOf({ ...done, isOurs: false })), { do: 'nothing' });
+  const deleting = { metadata: { deletionTimestamp: '2026-11-20T13:00:00Z' } };
+  assert.deepEqual(decide(viewOf({ ...done, ...deleting })), { do: 'nothing' });
+});
+
 test('Canceled is only ever a cancel that was asked for', () => {
   const pods: readonly PodState[] = [HERE, GONE, leaving(0), leaving(HOUR_MS)];
   let seen = 0;

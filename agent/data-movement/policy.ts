@@ -19,6 +19,8 @@ export interface MovementView {
   readonly isQueueFull: boolean;
   readonly pod: PodState;
   readonly run: RunView | undefined;
+  /** It ended well, and its pod waits for it once more, as after a reboot of the node. */
+  readonly isAwaitedAgain?: boolean;
   /** Since when this process has known of `spec.cancel`. */
   readonly cancelKnownForMs: number | undefined;
   /** Since when this process has known it as Accepted: the clock that wrote the object may have been wrong. */
@@ -35,6 +37,8 @@ export type Decision =
   | { readonly do: 'nothing'; readonly lookAgainMs?: number }
   /** Nothing of ours holds the object any more. */
   | { readonly do: 'let-go' }
+  /** Its pod is told once more that it is done, and it is held until the pod has seen it. */
+  | { readonly do: 'tell-again' }
   | { readonly do: 'request-cancel'; readonly message: string }
   | { readonly do: 'accept' }
   | { readonly do: 'prepare' }
@@ -92,9 +96,10 @@ export function decide(view: MovementView): Decision {
   }
 }
 
-function decideFinal({ movement, isOurs, run }: MovementView): Decision {
+function decideFinal({ movement, isOurs, run, isAwaitedAgain = false }: MovementView): Decision {
   if (run?.state === 'running') return { do: 'stop', reason: 'over', lookAgainMs: STOP_CHECK_MS };
   const isHeld = movement.metadata.finalizers?.includes(FINALIZER.podVolume) === true;
+  if (isAwaitedAgain && isOurs && !isHeld && !isDeleting(movement)) return { do: 'tell-again' };
   // Whoever deletes it does not wait for a node that may never come back, or for none at all.
   return isHeld && (isOurs || isDeleting(movement)) ? { do: 'let-go' } : { do: 'nothing' };
 }

@@ -46,6 +46,9 @@ export interface MovementKind<T extends Movement> {
   beforeFailure?(movement: T, failure: Failure): Promise<Annotations | undefined>;
   /** What remains to be done for an object that has ended; true when it is not over yet. */
   afterwards?(movement: T): Promise<boolean>;
+  /** It ended well, and its pod waits for it once more in a way that needs us. */
+  isAwaitedAgain?(movement: T): boolean;
+  tellAgain?(movement: T): Promise<void>;
 }
 
 export interface Failure {
@@ -172,6 +175,7 @@ export class MovementReconciler<T extends Movement> {
       isQueueFull: this.#deps.isQueueFull(),
       pod: this.#podState(movement, notes),
       run: runs.view(movement.metadata.uid),
+      isAwaitedAgain: phaseOf(movement) === 'Completed' && this.#kind.isAwaitedAgain?.(movement) === true,
       cancelKnownForMs: notes.cancelSeenMs === undefined ? undefined : nowMs - notes.cancelSeenMs,
       acceptedKnownForMs: notes.acceptedSeenMs === undefined ? undefined : nowMs - notes.acceptedSeenMs,
       nowMs: clock.nowMs(),
@@ -196,6 +200,10 @@ export class MovementReconciler<T extends Movement> {
         return decision.lookAgainMs === undefined ? undefined : { requeueAfterMs: decision.lookAgainMs };
       case 'let-go':
         return this.#letGo(movement, signal);
+      case 'tell-again':
+        await this.#kind.tellAgain?.(movement);
+        await this.#write(movement, transitions.held(movement), signal);
+        return { requeueAfterMs: WAIT_MS };
       case 'request-cancel':
         await this.#write(movement, transitions.cancelRequested(decision.message), signal);
         return 'again';

@@ -16,7 +16,7 @@ export function statusMessage(text: string): string {
 
 /** Takes the object, and holds it: it cannot go away while its volume is being moved. */
 export function accepted({ metadata }: Movement, nowMs: number, extra: object = {}): object {
-  const finalizers = [...new Set([...(metadata.finalizers ?? []), FINALIZER.podVolume])];
+  const finalizers = withOurs(metadata.finalizers);
   return {
     metadata: { finalizers, labels: { [LABEL.exposeOnGoing]: 'true' } },
     status: { phase: 'Accepted' satisfies DataPhase, acceptedTimestamp: timestamp(nowMs), ...extra },
@@ -78,6 +78,10 @@ export function ended(
   };
 }
 
+export function held({ metadata }: Movement): object {
+  return { metadata: { finalizers: withOurs(metadata.finalizers) } };
+}
+
 export function letGo({ metadata }: Movement, annotations?: Readonly<Record<string, string | null>>): object {
   const { finalizers } = metadata;
   return {
@@ -87,6 +91,10 @@ export function letGo({ metadata }: Movement, annotations?: Readonly<Record<stri
 
 export function cancelRequested(message: string): object {
   return { spec: { cancel: true }, status: { message } };
+}
+
+function withOurs(finalizers: readonly string[] = []): readonly string[] {
+  return [...new Set([...finalizers, FINALIZER.podVolume])];
 }
 
 function withoutOurs(finalizers: readonly string[] = []): readonly string[] {

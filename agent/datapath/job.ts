@@ -88,7 +88,9 @@ export interface MarkJob extends CommonJob {
 export type Mark =
   | { readonly outcome: 'failed'; readonly code: string; readonly message: string; readonly name: string }
   /** The helper has ended: the volume gets back what was changed for it. */
-  | { readonly outcome: 'over'; readonly rootMode: number };
+  | { readonly outcome: 'over'; readonly rootMode: number }
+  /** The helper runs again: it has to see its marker through the root once more. */
+  | { readonly outcome: 'seen-again' };
 
 export type Job = BackupJob | RestoreJob | MarkJob;
 

@@ -78,11 +78,18 @@ export function startMover(job: Job, options: MoverOptions, prepared?: PreparedM
 }
 
 function spawnProgram(flags: readonly string[], env: NodeJS.ProcessEnv): ChildProcessWithoutNullStreams {
+  let child: ChildProcessWithoutNullStreams;
   try {
-    return spawn(process.execPath, [...flags, program], { stdio: ['pipe', 'pipe', 'pipe'], env });
+    child = spawn(process.execPath, [...flags, program], { stdio: ['pipe', 'pipe', 'pipe'], env });
   } catch (cause) {
     throw notStarted(cause);
   }
+  // Out of descriptors, Node makes no streams at all, and tells the rest by an event that nobody would hear.
+  if ((child as ChildProcess).stdin === undefined) {
+    child.once('error', () => undefined);
+    throw notStarted(new Error('the process has no descriptors left'));
+  }
+  return child;
 }
 
 function stop(child: ChildProcess): void {

@@ -12,6 +12,8 @@ export function runMarkJob({ volume: place, restoreUid, mark }: MarkJob): number
       case 'over':
         closeRoot(volume, mark.rootMode);
         return undefined;
+      case 'seen-again':
+        break;
       case 'failed': {
         const { code, message, name } = mark;
         writeFailureMarker(volume, restoreUid, { code, message, podVolumeRestore: name });

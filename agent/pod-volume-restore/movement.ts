@@ -44,6 +44,10 @@ export function restoreMovement(options: RestoreMovementOptions): MovementKind<P
     },
     beforeFailure: (restore, failure) => markFailed(options, restore, failure),
     afterwards: (restore) => closeRootAgain(options, restore),
+    isAwaitedAgain: (restore) => isAwaitedBehindClosedRoot(options, restore),
+    tellAgain: async (restore) => {
+      await mark(options, restore, { outcome: 'seen-again' });
+    },
   };
 }
 
@@ -157,6 +161,13 @@ async function closeRootAgain(options: RestoreMovementOptions, restore: PodVolum
     if (errorCode(error)?.startsWith('VOLUME_') !== true) throw error;
   }
   return false;
+}
+
+/** After a reboot its init container runs again, and looks for the markers; only behind a root that is closed it needs us for that. */
+function isAwaitedBehindClosedRoot({ pods }: RestoreMovementOptions, { metadata, spec }: PodVolumeRestore): boolean {
+  if (metadata.annotations?.[ANNOTATION.closedRootMode] === undefined) return false;
+  const pod = podOf(pods, spec.pod);
+  return pod !== undefined && helperState(pod) === 'waits';
 }
 
 async function mark(
