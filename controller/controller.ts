@@ -86,7 +86,7 @@ export class Controller {
   async #lead(signal: AbortSignal): Promise<void> {
     await this.#untilServerLeavesThem(signal);
     const { client, clock, random, logger, environment } = this.#deps;
-    const { namespace, scratchFolder } = this.#flags;
+    const { namespace, scratchFolder, rekeyAfterMs } = this.#flags;
     const inVelero = { namespace };
     const repositories = this.#reflector(KINDS.backupRepository, { ...inVelero, resyncMs: RESYNC_MS });
     const locations = this.#reflector(KINDS.backupStorageLocation, inVelero);
@@ -95,7 +95,7 @@ export class Controller {
     const secrets = new Secrets({ client, clock, namespace, folder: join(scratchFolder, 'credentials') });
     this.#followed = { repositories: repositories.store, jobs: jobs.store };
     const onChecked = (result: 'ready' | 'failed', seconds: number): void => this.#metrics.checked(result, seconds);
-    const checks = new Checks({ secrets, clock, random, logger, environment, onChecked });
+    const checks = new Checks({ secrets, clock, random, logger, environment, rekeyAfterMs, onChecked });
     const recorder = new EventRecorder({ client, clock, logger });
     const reconciler = new RepositoryReconciler(
       { ...this.#flags, jobCommand: [process.execPath, maintenanceProgram], jobArgs: this.#jobArgs() },
@@ -133,7 +133,7 @@ export class Controller {
       addThose(({ metadata }) => repositoryNameLabel(metadata.name) === label);
     });
     passwords.onChange(() => {
-      secrets.forget();
+      checks.onPasswords();
       addThose(() => true);
     });
     const reflectors = [repositories, locations, jobs, passwords];

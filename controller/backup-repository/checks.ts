@@ -22,6 +22,8 @@ export interface CheckDeps {
   readonly random: RandomSource;
   readonly logger: Logger;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Whoever opens repositories, on any node, knows of new passwords by then. */
+  readonly rekeyAfterMs: number;
   readonly onChecked?: (result: 'ready' | 'failed', seconds: number) => void;
 }
 
@@ -49,9 +51,17 @@ export class Checks {
   /** By the UID of the repository. */
   readonly #known = new Map<string, Remembered>();
   readonly #running = new Map<string, number>();
+  #passwordsSinceMs: number;
 
   constructor(deps: CheckDeps) {
     this.#deps = deps;
+    this.#passwordsSinceMs = deps.clock.monotonicMs();
+  }
+
+  /** The Secret of passwords has changed. */
+  onPasswords(): void {
+    this.#passwordsSinceMs = this.#deps.clock.monotonicMs();
+    this.#deps.secrets.forget();
   }
 
   of({ metadata }: BackupRepository): CheckView | undefined {
@@ -107,6 +117,7 @@ export class Checks {
     const options = {
       ...passwords,
       mayCreate,
+      mayRekey: this.#rekeyInMs() <= 0,
       fullIntervalNs: fullIntervalNs(spec.repositoryConfig),
       seen: this.#known.get(metadata.uid)?.seen,
     };
@@ -115,16 +126,23 @@ export class Checks {
     return await prepareVeleroRepository(located, options, deps, signal);
   }
 
+  #rekeyInMs(): number {
+    return this.#passwordsSinceMs + this.#deps.rekeyAfterMs - this.#deps.clock.monotonicMs();
+  }
+
   #remember(
     { metadata: { uid } }: BackupRepository,
-    { place, access }: LocationView,
+    { place, access, isReadOnly }: LocationView,
     prepared: PreparedRepository | undefined,
   ): void {
     const nowMs = this.#deps.clock.nowMs();
     const before = this.#known.get(uid);
     const isOk = prepared !== undefined;
     const failures = isOk || before?.access !== access ? 0 : before.failures;
-    const againMs = nowMs + (isOk ? CHECK_MS : Math.min(CHECK_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)));
+    // It may have become late enough while the check went on.
+    const isEarly = prepared?.lacks === 'present-password' && !isReadOnly;
+    const okMs = isEarly ? Math.min(CHECK_MS, Math.max(0, this.#rekeyInMs())) : CHECK_MS;
+    const againMs = nowMs + (isOk ? okMs : Math.min(CHECK_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)));
     const seen = isOk ? prepared.seen : before?.seen;
     this.#known.set(uid, { place, access, isOk, againMs, failures: isOk ? 0 : failures + 1, seen });
   }

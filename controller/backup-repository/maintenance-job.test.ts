@@ -198,10 +198,11 @@ test('how a Job stands', () => {
   assert.equal(stateOf(undefined), 'running');
   assert.equal(stateOf({ active: 1 }), 'running');
   assert.equal(stateOf({ active: 1 }, 3_600_000, NOW + 11 * 60_000), 'overdue');
-  assert.equal(stateOf({ succeeded: 1 }), 'succeeded');
-  assert.equal(stateOf({ failed: 1 }), 'failed');
-  // Ended at its deadline, its pod not counted as failed yet.
-  assert.equal(stateOf({ conditions: FAILED.conditions }), 'failed');
+  assert.equal(stateOf({ conditions: [{ type: 'Complete', status: 'True' }] }), 'succeeded');
+  assert.equal(stateOf(FAILED), 'failed');
+  // Pods have ended, the Job has not: its time and reason are still to come.
+  assert.equal(stateOf({ succeeded: 1, conditions: [{ type: 'SuccessCriteriaMet', status: 'True' }] }), 'running');
+  assert.equal(stateOf({ failed: 1, conditions: [{ type: 'FailureTarget', status: 'True' }] }), 'running');
 });
 
 test('why a Job has failed: its own words, how its container ended, or what the cluster says', () => {
@@ -217,11 +218,15 @@ test('why a Job has failed: its own words, how its container ended, or what the 
   assert.equal(why([podWith({ reason: 'OOMKilled' })]), 'Repo maintenance failed: the container ended with OOMKilled');
   assert.equal(why([podWith({ reason: 'Error' })]), 'Repo maintenance failed: Job has reached the limit');
   assert.equal(why([]), 'Repo maintenance failed: Job has reached the limit');
-  assert.equal(why([], { failed: 1 }), 'Repo maintenance failed but result is not retrieveable');
+  assert.equal(
+    why([], { conditions: [{ type: 'Failed', status: 'True' }] }),
+    'Repo maintenance failed but result is not retrieveable',
+  );
 });
 
 test('an entry has the times of its Job', () => {
-  const status = { succeeded: 1, completionTime: '2026-01-10T11:03:00Z' };
+  const conditions = [{ type: 'Complete', status: 'True' }];
+  const status = { conditions, completionTime: '2026-01-10T11:03:00Z' };
   assert.deepEqual(entryOf(job(status), viewOfJob(job(status), 1, NOW), [], NOW), {
     result: 'Succeeded',
     startTimestamp: metadata.creationTimestamp,

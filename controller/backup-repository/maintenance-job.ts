@@ -4,6 +4,7 @@ import {
   type BackupRepository,
   type Draft,
   type Job,
+  type JobCondition,
   LABEL,
   type MaintenanceEntry,
   type Pod,
@@ -117,16 +118,17 @@ function pick(from: object, names: readonly string[]): object {
 /** The cluster ends Jobs at their deadline; Jobs of others may have none, and a cluster may be slow. */
 const OVERDUE_AFTER_MS = 10 * 60_000;
 
+/** Its conditions count: the numbers of its pods come before the reason and the time of its end. */
 export function viewOfJob({ metadata, status = {} }: Job, deadlineMs: number, nowMs: number): JobView {
   const startMs = timeMs(metadata.creationTimestamp) ?? 0;
   const { name } = metadata;
-  if ((status.succeeded ?? 0) > 0) return { name, startMs, state: 'succeeded' };
-  if ((status.failed ?? 0) > 0 || failure(status) !== undefined) return { name, startMs, state: 'failed' };
+  if (condition(status, 'Complete') !== undefined) return { name, startMs, state: 'succeeded' };
+  if (condition(status, 'Failed') !== undefined) return { name, startMs, state: 'failed' };
   return { name, startMs, state: nowMs - startMs > deadlineMs + OVERDUE_AFTER_MS ? 'overdue' : 'running' };
 }
 
-function failure({ conditions = [] }: NonNullable<Job['status']>) {
-  return conditions.find(({ type, status }) => type === 'Failed' && status === 'True');
+function condition({ conditions = [] }: NonNullable<Job['status']>, wanted: string): JobCondition | undefined {
+  return conditions.find(({ type, status }) => type === wanted && status === 'True');
 }
 
 /** Of a Job that has ended. `pods` are its own: they know why. */
@@ -144,7 +146,7 @@ export function entryOf(
     case 'running':
       return failedEntry(startTimestamp, nowMs, 'the maintenance Job has not ended within its deadline');
     case 'failed': {
-      const { message, lastTransitionTime } = failure(status) ?? {};
+      const { message, lastTransitionTime } = condition(status, 'Failed') ?? {};
       const told = pods.map(lastWords).find((words) => words !== undefined);
       const why = told ?? (message === undefined ? NO_RESULT : `Repo maintenance failed: ${message}`);
       return failedEntry(startTimestamp, timeMs(lastTransitionTime) ?? nowMs, why);

@@ -352,7 +352,8 @@ const WORDS = {
 
 const LACKS = {
   'set-up': 'the repository is not set up, and its location is read-only',
-  'present-password': 'the repository still has the password before the last, and its location is read-only',
+  'present-password':
+    'the repository still has the password before: it gets the present one in a minute, or when its location may be written to',
 } as const;
 
 const PASSWORD_ADVICE =

@@ -26,6 +26,8 @@ export interface ControllerFlags extends CommonFlags {
   readonly maintenanceTimeoutMs: number;
   readonly maxMaintenanceJobs: number;
   readonly keptMaintenanceJobs: number;
+  /** How long both passwords must have been in their Secret before repositories get the new one. */
+  readonly rekeyAfterMs: number;
   readonly maintenanceJobConfigMap: string | undefined;
   readonly repositoryConfigMap: string | undefined;
 }
@@ -62,6 +64,7 @@ export function parseControllerFlags(argv: readonly string[], environment: Envir
     .option('--maintenance-timeout <duration>', 'after which a maintenance Job is ended', duration, 6 * HOUR_MS)
     .option('--max-maintenance-jobs <count>', 'maintenance Jobs at a time', count, 3)
     .option('--keep-latest-maintenance-jobs <count>', 'finished Jobs that are kept of a repository', count, 3)
+    .option('--rekey-after <duration>', 'from a change of the password until repositories get it', duration, 60_000)
     .option('--repo-maintenance-job-configmap <name>', 'ConfigMap with the configuration of maintenance Jobs')
     .option('--backup-repository-configmap <name>', 'ConfigMap with the configuration of repositories');
   program.parse([...argv], { from: 'user' });
@@ -77,6 +80,7 @@ export function parseControllerFlags(argv: readonly string[], environment: Envir
     maintenanceTimeoutMs: given.maintenanceTimeout,
     maxMaintenanceJobs: given.maxMaintenanceJobs,
     keptMaintenanceJobs: given.keepLatestMaintenanceJobs,
+    rekeyAfterMs: given.rekeyAfter,
     maintenanceJobConfigMap: given.repoMaintenanceJobConfigmap,
     repositoryConfigMap: given.backupRepositoryConfigmap,
   };
@@ -132,6 +136,7 @@ interface GivenToController {
   readonly maintenanceTimeout: number;
   readonly maxMaintenanceJobs: number;
   readonly keepLatestMaintenanceJobs: number;
+  readonly rekeyAfter: number;
   readonly repoMaintenanceJobConfigmap?: string;
   readonly backupRepositoryConfigmap?: string;
 }

@@ -50,8 +50,12 @@ export async function readRepositoryPasswords(
   secrets: SecretSource,
   signal: AbortSignal,
 ): Promise<RepositoryPasswords> {
-  const password = text((await secrets.value(PASSWORD_SECRET, PASSWORD_KEY, signal)) ?? NOTHING).trim();
-  const previous = text((await secrets.value(PASSWORD_SECRET, PREVIOUS_PASSWORD_KEY, signal)) ?? NOTHING).trim();
+  // Asked for at once: both are of the same version of the Secret.
+  const [password = '', previous = ''] = await Promise.all(
+    [PASSWORD_KEY, PREVIOUS_PASSWORD_KEY].map(async (key) =>
+      text((await secrets.value(PASSWORD_SECRET, key, signal)) ?? NOTHING).trim(),
+    ),
+  );
   if (password === '') {
     throw new WindlassError(`Secret ${PASSWORD_SECRET} has no ${PASSWORD_KEY}: the Velero server makes it`, {
       code: 'PASSWORD_MISSING',

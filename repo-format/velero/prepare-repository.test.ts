@@ -40,7 +40,12 @@ function aPlace(t: TestContext): Place {
     located,
     file: (name) => join(path, name),
     prepare: (options = {}, readOnly = false) =>
-      prepareVeleroRepository({ ...located, readOnly }, { password: 'one', mayCreate: true, ...options }, deps, signal),
+      prepareVeleroRepository(
+        { ...located, readOnly },
+        { password: 'one', mayCreate: true, mayRekey: true, ...options },
+        deps,
+        signal,
+      ),
   };
 }
 
@@ -62,7 +67,7 @@ test('made where there is none, then as it was; nothing is derived while nothing
   const { outcome, seen } = await place.prepare();
   assert.equal(outcome, 'as-it-was');
   const noKeys = { ...deps, deriveKey: () => assert.fail('a key was derived') };
-  const options = { password: 'one', mayCreate: false, seen };
+  const options = { password: 'one', mayCreate: false, mayRekey: true, seen };
   assert.deepEqual(await prepareVeleroRepository(place.located, options, noKeys, signal), { outcome, seen });
   // Another password is another matter.
   await assert.rejects(place.prepare({ password: 'two', seen }), code('PASSWORD_WRONG'));
@@ -117,7 +122,9 @@ test('a password is changed where the one before is known, and nothing is where 
   await assert.rejects(place.prepare({ password: 'two' }), code('PASSWORD_WRONG'));
   await assert.rejects(place.prepare({ password: 'two', previousPassword: 'none' }), /neither the password nor/);
   const readOnly = await place.prepare({ password: 'two', previousPassword: 'one' }, true);
-  assert.equal(readOnly.lacks, 'present-password');
+  const early = await place.prepare({ password: 'two', previousPassword: 'one', mayRekey: false });
+  for (const lacking of [readOnly, early])
+    assert.deepEqual(lacking, { outcome: 'as-it-was', lacks: 'present-password' });
   assert.deepEqual(readFileSync(place.file(FORMAT)), before);
   const both = { password: 'two', previousPassword: 'one', readOnly: true };
   await (await openVeleroRepository(place.located, both, deps, signal)).repository.close();

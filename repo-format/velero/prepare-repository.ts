@@ -24,6 +24,8 @@ import { setUpForVelero, veleroState } from './velero-repository.ts';
 export interface PrepareOptions extends RepositoryPasswords {
   /** Makes a repository where there is nothing at all. */
   readonly mayCreate: boolean;
+  /** Changes the password where it is still the one before: once everybody who opens repositories knows both. */
+  readonly mayRekey: boolean;
   /** Between full cycles of maintenance, in a repository that is set up here. */
   readonly fullIntervalNs?: bigint | undefined;
   /** From an earlier answer: while nothing has changed since, no key is derived again. */
@@ -32,9 +34,9 @@ export interface PrepareOptions extends RepositoryPasswords {
 
 export interface PreparedRepository {
   readonly outcome: 'as-it-was' | 'created' | 'set-up' | 're-keyed';
-  /** Could not be brought further, because its location is read-only. */
+  /** Could not be brought further: its location is read-only, or it has the password before and may not be changed. */
   readonly lacks?: 'set-up' | 'present-password';
-  /** Of the format and the passwords; undefined after a change, so that it is read back the next time. */
+  /** Of the format and the passwords; undefined after a change, so that it is read back the next time, and where something is lacking. */
   readonly seen?: string;
 }
 
@@ -107,12 +109,12 @@ async function prepareStored(
   if (state === 'set-up' && seen === options.seen) return { outcome: 'as-it-was', seen };
   const { format, opensWith } = await openEither(storage, stored, options, deps, signal);
   if (opensWith === 'previous') {
-    if (readOnly) return { outcome: 'as-it-was', lacks: 'present-password', seen };
+    if (readOnly || !options.mayRekey) return { outcome: 'as-it-was', lacks: 'present-password' };
     await changePassword(storage, format, password, deps, signal);
   } else if (!readOnly) await finishPasswordChange(storage, format, deps, signal);
   const wasRekeyed = opensWith === 'previous';
   if (state === 'set-up') return wasRekeyed ? { outcome: 're-keyed' } : { outcome: 'as-it-was', seen };
-  if (readOnly) return { outcome: 'as-it-was', lacks: 'set-up', seen };
+  if (readOnly) return { outcome: 'as-it-was', lacks: 'set-up' };
   const { repository } = await openVeleroRepository(located, { password, readOnly: false }, deps, signal);
   try {
     await setUpForVelero(repository, signal, options.fullIntervalNs);

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
 import { systemClock } from '../../base/clock.ts';
-import { silentLogger } from '../../base/logger.ts';
+import { type LogFields, type Logger, silentLogger } from '../../base/logger.ts';
 import { systemRandom } from '../../base/random.ts';
 import type { ControllerFlags } from '../../controller/config/flags.ts';
 import { Controller } from '../../controller/controller.ts';
@@ -20,6 +20,8 @@ import {
   type Secret,
 } from '../../kube/index.ts';
 import { scratchFolder } from '../harness/scratch.ts';
+import { freePort } from '../harness/server-process.ts';
+import { silentListener } from '../harness/silent-listener.ts';
 import { type KubeFixture, startKubeFixture, until } from './fixture.ts';
 
 let fixture: KubeFixture;
@@ -78,6 +80,7 @@ async function aVelero(t: TestContext): Promise<Place> {
     maintenanceTimeoutMs: 3600_000,
     maxMaintenanceJobs: 3,
     keptMaintenanceJobs: 3,
+    rekeyAfterMs: 1000,
     maintenanceJobConfigMap: undefined,
     repositoryConfigMap: undefined,
   };
@@ -98,10 +101,15 @@ async function setPasswords(namespace: string, passwords: Readonly<Record<string
   await admin.create(KINDS.secret, draft);
 }
 
-async function startController(t: TestContext, { flags }: Place): Promise<() => Promise<void>> {
+async function startController(
+  t: TestContext,
+  { flags }: Place,
+  logger: Logger = silentLogger,
+): Promise<() => Promise<void>> {
   const stopped = new AbortController();
   const client = await fixture.connect(t);
-  const deps = { client, clock: systemClock, random: systemRandom, logger: silentLogger, environment: {} };
+  const environment = { AWS_ACCESS_KEY_ID: 'key', AWS_SECRET_ACCESS_KEY: 'secret' };
+  const deps = { client, clock: systemClock, random: systemRandom, logger, environment };
   const running = new Controller(flags, deps).run(stopped.signal);
   const stop = async (): Promise<void> => {
     stopped.abort(new DOMException('the test is over', 'AbortError'));
@@ -115,10 +123,12 @@ async function askFor(
   { namespace }: Place,
   volumeNamespace: string,
   more: Partial<BackupRepository['spec']> = {},
+  status: NonNullable<BackupRepository['status']> = {},
 ): Promise<string> {
   const name = `${volumeNamespace}-default-kopia`;
   await fixture.admin.create(KINDS.backupRepository, {
     metadata: { namespace, name, labels: repositoryLabels(volumeNamespace, 'default', 'kopia') },
+    status,
     spec: {
       volumeNamespace,
       backupStorageLocation: 'default',
@@ -214,8 +224,12 @@ test('a wrong password makes it NotReady and changes nothing; with the one befor
     'repository-password': 'second-password',
     'repository-password-previous': PASSWORD,
   });
-  await whenRepository(place, name, isReady);
-  assert.notEqual(format(), before);
+  const messages = new Set<string | undefined>();
+  await whenRepository(place, name, (now) => {
+    messages.add(now.status?.message);
+    return isReady(now) && format() !== before;
+  });
+  assert.ok([...messages].some((message) => message?.startsWith('the repository still has the password before')));
   // Without the one before it is as good.
   await setPasswords(place.namespace, { 'repository-password': 'second-password' });
   await setPasswords(place.namespace, { 'repository-password': 'third', 'repository-password-previous': 'fourth' });
@@ -359,3 +373,48 @@ test('while the Velero server keeps repositories itself nothing is touched', asy
   const { status } = await fixture.admin.get(KINDS.backupRepository, { namespace: place.namespace, name });
   assert.equal(status?.phase, undefined);
 });
+
+test('a store that does not answer holds up only its own repositories', async (t) => {
+  const place = await aVelero(t);
+  const s3Url = await silentListener(t);
+  await aLocation(place, 'dead', s3Url);
+  const dead: string[] = [];
+  for (let n = 0; n < 40; n++) dead.push(await askFor(place, `dead-${n}`, { backupStorageLocation: 'dead' }));
+  await startController(t, place);
+  const name = await askFor(place, 'demo');
+  await whenRepository(place, name, isReady);
+  const { status } = await fixture.admin.get(KINDS.backupRepository, {
+    namespace: place.namespace,
+    name: dead[39] ?? '',
+  });
+  assert.notEqual(status?.phase, 'Ready');
+});
+
+test('a store that is away makes a repository that was Ready not NotReady, and a new one never Ready', async (t) => {
+  const place = await aVelero(t);
+  await aLocation(place, 'away', `http://127.0.0.1:${await freePort()}`);
+  const was = await askFor(place, 'was', { backupStorageLocation: 'away' }, { phase: 'Ready' });
+  const fresh = await askFor(place, 'fresh', { backupStorageLocation: 'away' });
+  const warnings: string[] = [];
+  const logger = {
+    ...silentLogger,
+    warn: (_message: string, fields?: LogFields) => void warnings.push(String(fields?.['repository'])),
+  };
+  await startController(t, place, logger);
+  const { status } = await whenRepository(place, fresh, isNotReady);
+  assert.match(status?.message ?? '', /\[[A-Z_0-9]+\]$/);
+  await until(() => warnings.includes(was));
+  const now = await fixture.admin.get(KINDS.backupRepository, { namespace: place.namespace, name: was });
+  assert.equal(now.status?.phase, 'Ready');
+});
+
+async function aLocation({ namespace }: Place, name: string, s3Url: string): Promise<void> {
+  await fixture.admin.create(KINDS.backupStorageLocation, {
+    metadata: { namespace, name },
+    spec: {
+      provider: 'aws',
+      config: { s3Url, region: 'us-east-1', s3ForcePathStyle: 'true' },
+      objectStorage: { bucket: 'bucket' },
+    },
+  });
+}
