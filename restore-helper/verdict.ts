@@ -60,5 +60,7 @@ export function tellMissing({ verdict, unanswered, problem }: Waiting): string {
 
 function tellFailure({ message, code, podVolumeRestore }: RestoreFailure): string {
   const of = podVolumeRestore === undefined ? '' : ` (PodVolumeRestore ${podVolumeRestore})`;
-  return `${message}${code === undefined ? '' : ` [${code}]`}${of}`;
+  // The agent's messages end with it already.
+  const isSaid = code === undefined || message.endsWith(`[${code}]`);
+  return `${message}${isSaid ? '' : ` [${code}]`}${of}`;
 }

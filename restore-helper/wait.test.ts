@@ -94,6 +94,12 @@ test('one failed volume ends the wait, with all reasons', async (t) => {
   });
 });
 
+test('a code that the message ends with is not said again', async (t) => {
+  const here = pod(t, ['a']);
+  here.mark('a', '.failed', '{"message":"disk full [ENOSPC]","code":"ENOSPC"}');
+  assert.deepEqual(await here.wait(), { kind: 'failed', reason: 'volume a: disk full [ENOSPC]' });
+});
+
 test('after a day without markers it ends and names what is missing', async (t) => {
   const here = pod(t, ['a', 'b']);
   here.step = 600;

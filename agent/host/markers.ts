@@ -20,6 +20,8 @@ const FOLDER = '.velero';
 const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const FILE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const MAX_REASON_LENGTH = 1024;
+/** In a volume that is full no reason could be given: a block is held from the beginning. */
+const ROOM_FOR_A_REASON = `${' '.repeat(4095)}\n`;
 /** Of the root, so that a process of another user finds what is below it by name. */
 export const SEARCH_BITS = 0o111;
 
@@ -32,7 +34,7 @@ export interface FailureReason {
 /** The empty file that says that the volume is restored. Durable when it returns. */
 export function writeDoneMarker(volume: VolumeRoot, restoreUid: string): void {
   writeMarker(volume, restoreUid, '');
-  withFolder(volume, false, (fd) => ignoring('ENOENT', () => unlinkSync(at(fd, begunName(restoreUid)))));
+  removeMarker(volume, begunName(restoreUid));
 }
 
 /** Whether {@link writeDoneMarker} was here: from then on the volume is the pod's, whose containers may have written to it. */
@@ -48,7 +50,15 @@ export function hasBegunMarker(volume: VolumeRoot, restoreUid: string): boolean 
 /** What our helper ends with; others do not look at it and wait on. */
 export function writeFailureMarker(volume: VolumeRoot, restoreUid: string, reason: FailureReason): void {
   const message = reason.message.slice(0, MAX_REASON_LENGTH);
-  writeMarker(volume, `${restoreUid}.failed`, `${JSON.stringify({ ...reason, message })}\n`);
+  const text = `${JSON.stringify({ ...reason, message })}\n`;
+  try {
+    writeMarker(volume, `${restoreUid}.failed`, text);
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    // That may be why it failed: what was kept for this moment is given back.
+    removeMarker(volume, begunName(restoreUid));
+    writeMarker(volume, `${restoreUid}.failed`, text);
+  }
 }
 
 /**
@@ -59,7 +69,7 @@ export function prepareMarkers(volume: VolumeRoot, restoreUid: string): void {
   withFolder(volume, true, (fd) => {
     for (const name of [restoreUid, `${restoreUid}.failed`]) ignoring('ENOENT', () => unlinkSync(at(fd, name)));
   });
-  writeMarker(volume, begunName(restoreUid), '');
+  writeMarker(volume, begunName(restoreUid), ROOM_FOR_A_REASON);
 }
 
 /** Opens a root that other users may not search, as long as one of them waits for a marker. The bits that it had, if it was closed. */
@@ -87,6 +97,15 @@ function hasMarker(volume: VolumeRoot, name: string): boolean {
     ignoring('ENOENT', () => (found = lstatSync(at(fd, name)).isFile()));
   });
   return found;
+}
+
+function removeMarker(volume: VolumeRoot, name: string): void {
+  withFolder(volume, false, (fd) => ignoring('ENOENT', () => unlinkSync(at(fd, name))));
+}
+
+function isFull(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return hasCode(cause, 'ENOSPC') || hasCode(cause, 'EDQUOT');
 }
 
 function writeMarker(volume: VolumeRoot, name: string, content: string): void {

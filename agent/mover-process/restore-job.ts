@@ -50,7 +50,9 @@ export async function runRestoreJob(job: RestoreJob, context: MoverContext): Pro
       },
       { clock, logger, progress: (progress) => report(progress, context) },
       signal,
-    );
+    ).catch((error: unknown) => {
+      throw withVolumePath(error, volume, job);
+    });
     const told = { ...receipt, target: pathOf(job.volume) };
     const kept = await keepReceiptOrLog(job.receiptFolder, job.runId, told, logger);
     logger.info('restored', { receipt: kept, status: receipt.status, failed: receipt.failed.count });
@@ -84,6 +86,12 @@ function requireWhole({ failed }: RestoreReceipt): void {
     code: 'RESTORE_INCOMPLETE',
     context: { failed: failed.count, path: first?.path, reason: first?.code },
   });
+}
+
+/** The restore knows the volume by its descriptor, which tells nothing to whoever reads the message. */
+function withVolumePath(error: unknown, { fd }: VolumeRoot, { volume: place }: RestoreJob): unknown {
+  if (error instanceof WindlassError) error.message = error.message.replaceAll(`/proc/self/fd/${fd}`, pathOf(place));
+  return error;
 }
 
 function report({ bytes, expectedBytes, entries }: RestoreProgress, context: MoverContext): void {

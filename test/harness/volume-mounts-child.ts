@@ -1,9 +1,10 @@
 // Real mounts, for tests of volumes: run in a mount namespace of its own with the name of a scenario, it prints what came of each step.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errorCode } from '../../base/errors.ts';
+import { prepareMarkers, writeFailureMarker } from '../../agent/host/markers.ts';
 import { openVolume, type VolumeRoot } from '../../agent/host/volume-root.ts';
 import type { Message, VolumePlace } from '../../agent/datapath/job.ts';
 import { MoverFixture } from './mover-fixture.ts';
@@ -116,6 +117,29 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     mountMemory(`${path}-real`);
     symlinkSync(`${path}-real`, path);
     return [kubelet.open()];
+  },
+  'full when its restore fails': (kubelet) => {
+    run('mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', kubelet.path);
+    const volume = kubelet.held();
+    prepareMarkers(volume, 'uid');
+    const filling = outcome(() => writeFileSync(join(kubelet.path, 'file'), Buffer.alloc(1 << 20)));
+    const telling = outcome(() =>
+      writeFailureMarker(volume, 'uid', { message: 'no space left', code: 'ENOSPC', podVolumeRestore: 'again-1' }),
+    );
+    const said = readFileSync(join(kubelet.path, '.velero', 'uid.failed'), 'utf8');
+    return [filling, telling, (JSON.parse(said) as { message: string }).message];
+  },
+  'too small for its restore': async (kubelet) => {
+    const fixture = await MoverFixture.create({ after: () => undefined });
+    const source = fixture.volume('source');
+    writeFileSync(join(source.path, 'file'), Buffer.alloc(1 << 20, 'text'));
+    const { snapshotId } = await fixture.backUp(fixture.backupJob(source));
+    run('mount', '-t', 'tmpfs', '-o', 'size=128k', 'none', kubelet.path);
+    const problem: unknown = await fixture
+      .restore(fixture.restoreJob(kubelet.place, snapshotId))
+      .catch((error: unknown) => error);
+    const { message } = problem as Error;
+    return [errorCode(problem) ?? 'none', message.replace(kubelet.path, 'VOLUME').replace(/has \d+$/, 'has N')];
   },
   'backed up while it is unmounted': async (kubelet) => {
     mountMemory(kubelet.path);
