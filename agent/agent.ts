@@ -29,6 +29,7 @@ import { observeEnding } from './metrics/observe.ts';
 import { type AgentMetrics, createMetrics } from './metrics/registry.ts';
 import { backupMovement, type MoverSettings } from './pod-volume-backup/movement.ts';
 import { restoreMovement } from './pod-volume-restore/movement.ts';
+import { whenAlone } from './predecessor.ts';
 import { RepositoryDirectory } from './repository/repository-access.ts';
 import { checkHostPods } from './start-up-checks.ts';
 
@@ -108,6 +109,10 @@ export class Agent {
       this.#unready = undefined;
       const { backups, restores } = this.#view;
       const counts = { slots: this.#slots.limit, backups: backups.store.size, restores: restores.store.size };
+      // Ready all the same: an update with `maxSurge` ends the other one only then.
+      const { namespace } = this.#flags;
+      const podName = this.#deps.environment['HOSTNAME'];
+      await whenAlone({ pods: this.#view.pods.store, namespace, podName }, this.#deps, signal);
       logger.info('following pod volumes', counts);
       await Promise.all([this.#backups.run(signal), this.#restores.run(signal)]);
     } finally {
