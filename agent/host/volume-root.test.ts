@@ -38,8 +38,8 @@ const ROWS: readonly (readonly [string, readonly string[]])[] = [
 const skip = canMount() ? false : 'mounts cannot be made here';
 describe('a volume under a mount', { skip }, () => {
   for (const [scenario, expected] of ROWS) {
-    test(scenario, async () => {
-      const argv = ['unshare', ...namespace, process.execPath, child, scenario];
+    test(scenario, async (t) => {
+      const argv = ['unshare', ...namespace, process.execPath, child, scenario, scratchFolder(t, 'memory')];
       const result = await runCommand(argv);
       assert.equal(result.code, 0, describeResult(argv, result));
       assert.deepEqual(JSON.parse(result.stdout), expected);

@@ -1,4 +1,4 @@
-// Real mounts, for tests of volumes: run in a mount namespace of its own with the name of a scenario, it prints what came of each step.
+// Real mounts, for tests of volumes: run in a mount namespace of its own with the name of a scenario and an empty folder, it prints what came of each step.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -156,9 +156,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 };
 
 async function main(): Promise<void> {
-  // In memory, so that all of it goes with the namespace.
-  run('mount', '-t', 'tmpfs', 'none', tmpdir());
-  const scenario = SCENARIOS[process.argv[2] ?? ''];
+  // In memory, so that all of it goes with the namespace; not over the temporary folder itself, which may have the program in it.
+  const [, , name = '', memory = ''] = process.argv;
+  run('mount', '-t', 'tmpfs', 'none', memory);
+  process.env['TMPDIR'] = memory;
+  const scenario = SCENARIOS[name];
   if (scenario === undefined) throw new Error('no such scenario');
   const root = mkdtempSync(join(tmpdir(), 'pods-'));
   process.stdout.write(`${JSON.stringify(await scenario(new Kubelet(root)))}\n`);
