@@ -12,7 +12,8 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
-const READY_TIMEOUT_MS = 60_000;
+// A busy machine starts an API server in a minute, an idle one in three seconds.
+const READY_TIMEOUT_MS = 180_000;
 const POLL_MS = 50;
 const STOP_TIMEOUT_MS = 5000;
 
