@@ -17,7 +17,7 @@ interface Deployment extends KubeObject {
 }
 
 /** The server is started without its own controller, and ours is installed by our chart, under the chart's role. */
-export async function useOurController(cluster: Cluster, ...flags: readonly string[]): Promise<void> {
+export async function useOurController(cluster: Cluster): Promise<void> {
   await setServerArgs(cluster, (args) => [...args, '--disable-controllers=backup-repo']);
   const [repository = '', tag = ''] = AGENT_IMAGE.split(':');
   const values = [
@@ -28,11 +28,18 @@ export async function useOurController(cluster: Cluster, ...flags: readonly stri
   ];
   const template = ['template', 'windlass', CHART, '--show-only=templates/controller.yaml'];
   await cluster.kubectl.apply(await helm([...template, `--namespace=${VELERO_NAMESPACE}`, `--set=${values.join()}`]));
-  if (flags.length > 0) {
-    const patch = flags.map((value) => ({ op: 'add', path: `${ARGS}/-`, value }));
-    await cluster.kubectl.ok(['patch', ...CONTROLLER, '--type=json', '-p', JSON.stringify(patch)]);
-  }
-  await cluster.kubectl.ok(['rollout', 'status', ...CONTROLLER, ROLLOUT], { timeoutMs: 200_000 });
+  await whenControllerReady(cluster);
+}
+
+/** Started anew with one flag more; the lease goes from one to the other. */
+export async function addControllerFlag(cluster: Cluster, flag: string): Promise<void> {
+  const patch = [{ op: 'add', path: `${ARGS}/-`, value: flag }];
+  await cluster.kubectl.ok(['patch', ...CONTROLLER, '--type=json', '-p', JSON.stringify(patch)]);
+  await whenControllerReady(cluster);
+}
+
+async function whenControllerReady({ kubectl }: Cluster): Promise<void> {
+  await kubectl.ok(['rollout', 'status', ...CONTROLLER, ROLLOUT], { timeoutMs: 200_000 });
 }
 
 /** As it was. */
