@@ -1,6 +1,6 @@
 // Which of the kubelet's plugin folders has the volume: exactly one must.
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { hasCode, WindlassError } from '../../base/errors.ts';
 import type { VolumePlace } from '../datapath/job.ts';
 import type { VolumeDirectory } from './volume-directory.ts';
@@ -20,7 +20,7 @@ export async function findVolume(root: string, podUid: string, { names }: Volume
     throw error;
   });
   const found: string[] = [];
-  for (const plugin of plugins) if (await isDirectory(join(volumes, plugin, ...names))) found.push(plugin);
+  for (const plugin of plugins) if (await hasFolder(join(volumes, plugin, ...names))) found.push(plugin);
   const [plugin] = found;
   if (plugin === undefined || found.length > 1) {
     const pattern = join(root, podUid, 'volumes', '*', ...names);
@@ -29,9 +29,14 @@ export async function findVolume(root: string, podUid: string, { names }: Volume
   return { root, names: [podUid, 'volumes', plugin, ...names], isMount: !PLAIN_FOLDERS.has(plugin) };
 }
 
-async function isDirectory(path: string): Promise<boolean> {
+/**
+ * As the folder above has it, without a look at the volume itself: a network volume whose server has gone answers nobody, and a few
+ * such looks would keep this process from every file.
+ */
+async function hasFolder(path: string): Promise<boolean> {
   try {
-    return (await stat(path)).isDirectory();
+    const entries = await readdir(dirname(path), { withFileTypes: true });
+    return entries.some((entry) => entry.name === basename(path) && entry.isDirectory());
   } catch (error) {
     if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) return false;
     throw error;

@@ -1,7 +1,7 @@
 // Volumes under real mounts, each scenario in a mount namespace of its own; and what is refused without any.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -45,6 +45,16 @@ describe('a volume under a mount', { skip }, () => {
       assert.deepEqual(JSON.parse(result.stdout), expected);
     });
   }
+});
+
+const withoutFuse = skip !== false || !existsSync('/dev/fuse') ? 'no FUSE here' : false;
+test('a volume that does not answer is found all the same', { skip: withoutFuse }, async (t) => {
+  const scenario = 'looked for while it does not answer';
+  const argv = ['unshare', ...namespace, process.execPath, child, scenario, scratchFolder(t, 'memory')];
+  const result = await runCommand(argv);
+  assert.equal(result.code, 0, describeResult(argv, result));
+  const [mounted, answer] = JSON.parse(result.stdout) as string[];
+  if (mounted === 'mounted') assert.equal(answer, 'found');
 });
 
 function aVolume(t: TestContext) {

@@ -1,9 +1,21 @@
 // Real mounts, for tests of volumes: run in a mount namespace of its own with the name of a scenario and an empty folder, it prints what came of each step.
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync, type StdioOptions } from 'node:child_process';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from '../../base/errors.ts';
+import { findVolume } from '../../agent/host/find-volume.ts';
 import { prepareMarkers, writeFailureMarker } from '../../agent/host/markers.ts';
 import { openVolume, type VolumeRoot } from '../../agent/host/volume-root.ts';
 import type { Message, VolumePlace } from '../../agent/datapath/job.ts';
@@ -140,6 +152,18 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
       .catch((error: unknown) => error);
     const { message } = problem as Error;
     return [errorCode(problem) ?? 'none', message.replace(kubelet.path, 'VOLUME').replace(/has \d+$/, 'has N')];
+  },
+  'looked for while it does not answer': async ({ path, place }) => {
+    // A file system whose server never says a word.
+    const device = openSync('/dev/fuse', 'r+');
+    const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
+    const stdio: StdioOptions = ['ignore', 'ignore', 'pipe', device];
+    const { status } = spawnSync('mount', ['-i', '-t', 'fuse', '-o', options, 'none', path], { stdio });
+    const found = findVolume(place.root, 'pod', { names: ['pv-1', 'mount'] }).then(() => 'found');
+    const answer = await Promise.race([found, sleep(20_000, 'no answer', { ref: false })]);
+    // The connection ends with it, and everything that waits.
+    closeSync(device);
+    return [status === 0 ? 'mounted' : 'no FUSE', answer];
   },
   'backed up while it is unmounted': async (kubelet) => {
     mountMemory(kubelet.path);
