@@ -63,6 +63,17 @@ test('what a mover has done is kept until its object is done with', async (t) =>
   assert.deepEqual(runs.uids(), []);
 });
 
+test('a process that cannot be started ahead harms nobody', async (t) => {
+  const { runs, over } = start(t);
+  const { execPath } = process;
+  t.after(() => (process.execPath = execPath));
+  runs.start('a', markJob(t), HOUR_MS);
+  process.execPath = '/no\0program';
+  runs.expectMore();
+  await over('a');
+  assert.equal(runs.view('a')?.state, 'done');
+});
+
 test('what fails for good is failed at once', async (t) => {
   const { runs, over } = start(t);
   runs.start('a', { ...markJob(t), volume: { root: '/nonexistent', names: ['x'], isMount: false } }, HOUR_MS);

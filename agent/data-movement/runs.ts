@@ -1,7 +1,7 @@
 // The data movers of this node, by the UID of the object that each works for. A mover that fails in a way that may pass is kept as
 // waiting, for its object's next look to start again; results are kept until their object says that they have been written.
 import type { Clock } from '../../base/clock.ts';
-import { isAbortError, serializeError, WindlassError } from '../../base/errors.ts';
+import { errorCode, isAbortError, serializeError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { type MoverMessage, type MoverOptions, type MoverProcess, startMover } from '../datapath/mover-process.ts';
 import type { Answer, DerivedKey, Job } from '../datapath/job.ts';
@@ -99,7 +99,13 @@ export class Runs {
 
   /** Another volume waits for its turn: the process for it may begin to start. */
   expectMore(): void {
-    if (this.#lastBudget !== undefined) this.#spare.prepare(this.#lastBudget);
+    if (this.#lastBudget === undefined) return;
+    try {
+      this.#spare.prepare(this.#lastBudget);
+    } catch (error) {
+      // It only saves time: the volume that has just begun must not fail with it.
+      this.#deps.logger.debug('no data mover could be started ahead', { code: errorCode(error) });
+    }
   }
 
   stop(uid: string, reason: StopReason): void {
