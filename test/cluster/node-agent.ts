@@ -81,8 +81,16 @@ async function stockDaemonSet({ velero }: Cluster): Promise<DaemonSet> {
 }
 
 /** Our chart: account, rights and confinement are what its users get. */
-function chartManifests(): Promise<string> {
-  return helm(['template', 'windlass', CHART, `--namespace=${VELERO_NAMESPACE}`, chartValues()]);
+function chartManifests(config: object = {}): Promise<string> {
+  const values = [chartValues(), `--set-json=agent.config=${JSON.stringify(config)}`];
+  return helm(['template', 'windlass', CHART, `--namespace=${VELERO_NAMESPACE}`, ...values]);
+}
+
+/** How many volumes our agent, which must be the one that serves, moves at a time; undefined: as if nothing was said. */
+export async function setConcurrency({ kubectl, velero }: Cluster, number: number | undefined): Promise<void> {
+  const config = number === undefined ? {} : { loadConcurrency: { globalConfig: number } };
+  await kubectl.apply(await chartManifests(config));
+  await velero.whenAgentReady();
 }
 
 /** The images of the tests, in the place of the chart's. */
