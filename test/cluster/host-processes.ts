@@ -21,6 +21,10 @@ export function commandOf(pid: number): readonly string[] {
   return read(`/proc/${pid}/cmdline`).split('\0').slice(0, -1);
 }
 
+export function residentBytes(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
+}
+
 /** Its memory, of pages that it shares with others only its share. */
 export function memoryBytes(pid: number): number {
   return Number(/^Pss:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) * 1024;
