@@ -22,7 +22,7 @@ import { concurrencyOf } from './config/node-config.ts';
 import { MovementLoop } from './data-movement/loop.ts';
 import type { MovementDeps } from './data-movement/reconciler.ts';
 import { Runs } from './data-movement/runs.ts';
-import { isFinal, type Movement } from './data-movement/subject.ts';
+import { isDeleting, isFinal, type Movement } from './data-movement/subject.ts';
 import { Slots } from './datapath/slots.ts';
 import { VolumeResolver } from './host/volume-resolver.ts';
 import { observeEnding } from './metrics/observe.ts';
@@ -207,9 +207,9 @@ export class Agent {
       onOutcome: ({ totalBytes, files, uploadedBytes }) =>
         this.#metrics.moved('backup', totalBytes, files, uploadedBytes),
     });
-    // Of other nodes only those that somebody wants cancelled: their own agents may be gone.
+    // Of other nodes only those that somebody wants cancelled or deleted: their own agents may be gone.
     const concerns = (backup: PodVolumeBackup): boolean =>
-      backup.spec.node === nodeName || (backup.spec.cancel === true && !isFinal(backup));
+      backup.spec.node === nodeName || isDeleting(backup) || (backup.spec.cancel === true && !isFinal(backup));
     const { backups: objects, pods } = this.#view;
     return new MovementLoop({ ...this.#loopOptions('pod-volume-backup'), kind, objects, pods, concerns }, deps);
   }

@@ -1,15 +1,17 @@
 // What is kept of objects that are followed: a node agent sees all volumes of a cluster and all pods of its node, and few members of
 // them count.
 import { type KubeObject, LABEL, type Pod, type PodVolumeBackup, type PodVolumeRestore } from '../kube/index.ts';
-import { phaseOf } from './data-movement/subject.ts';
+import { isDeleting, phaseOf } from './data-movement/subject.ts';
 
 const NOTHING = { pod: {}, volume: '', backupStorageLocation: '', repoIdentifier: '' };
 
-/** Of backups on other nodes only what decisions look at: there are thousands. */
+/** Of backups on other nodes only what decisions look at: there are thousands. Those that may have to be ended for their node are whole. */
 export function slimBackup(nodeName: string): (backup: PodVolumeBackup) => PodVolumeBackup {
   return (given) => {
     const backup = completeBackup(given);
-    return backup.spec.node === nodeName ? withoutManagedFields(backup) : foreignBackup(backup);
+    const isOurs = backup.spec.node === nodeName;
+    const isWhole = isOurs || backup.spec.cancel === true || isDeleting(backup);
+    return isWhole ? withoutManagedFields(backup) : foreignBackup(backup);
   };
 }
 
@@ -30,7 +32,7 @@ function completeRestore(restore: PodVolumeRestore): PodVolumeRestore {
 
 function foreignBackup(backup: PodVolumeBackup): PodVolumeBackup {
   const { apiVersion, kind, metadata, spec } = backup;
-  const { name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels } = metadata;
+  const { name, namespace, uid, resourceVersion, creationTimestamp, labels } = metadata;
   const onGoing = labels?.[LABEL.exposeOnGoing];
   return {
     apiVersion,
@@ -41,13 +43,11 @@ function foreignBackup(backup: PodVolumeBackup): PodVolumeBackup {
       uid,
       resourceVersion,
       creationTimestamp,
-      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
       ...(onGoing === undefined ? {} : { labels: { [LABEL.exposeOnGoing]: onGoing } }),
     },
     spec: {
       node: spec.node,
       ...NOTHING,
-      ...(spec.cancel === true ? { cancel: true } : {}),
     },
     status: { phase: phaseOf(backup) },
   };

@@ -14,9 +14,7 @@ const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** `:8085` or `host:port`. `LISTEN_FAILED` when the address is taken. */
 export async function startHttpServer(address: string, pages: HttpPages): Promise<Server> {
-  const at = address.lastIndexOf(':');
-  const host = address.slice(0, at).replace(/^\[|\]$/g, '');
-  const port = Number(address.slice(at + 1));
+  const { host, port } = parseAddress(address);
   const server = createServer((request, response) => {
     void answer(request.url ?? '/', pages).then(
       ({ status, type, body }) => {
@@ -31,12 +29,22 @@ export async function startHttpServer(address: string, pages: HttpPages): Promis
   });
   server.requestTimeout = 30_000;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => {
-      reject(new WindlassError(`cannot listen on ${address}`, { code: 'LISTEN_FAILED', context: { address }, cause }));
-    });
+    server.once('error', (cause) => reject(listenFailed(address, cause)));
     server.listen({ port, ...(host === '' ? {} : { host }) }, resolve);
   });
   return server;
+}
+
+function parseAddress(address: string): { readonly host: string; readonly port: number } {
+  const [, host = '', digits] = /^(.*):(\d{1,5})$/.exec(address) ?? [];
+  const port = Number(digits);
+  if (digits === undefined || port > 65_535)
+    throw listenFailed(address, new TypeError('it is no address such as :8085'));
+  return { host: host.replace(/^\[|\]$/g, ''), port };
+}
+
+function listenFailed(address: string, cause: unknown): WindlassError {
+  return new WindlassError(`cannot listen on ${address}`, { code: 'LISTEN_FAILED', context: { address }, cause });
 }
 
 interface Page {

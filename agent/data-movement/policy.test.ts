@@ -93,8 +93,13 @@ table('New', [
     { do: 'request-cancel', message: 'Cancel PVB because it is being deleted' },
   ],
   [
-    'that no node has accepted is cancelled by any',
-    { label: 'PVR', isOurs: false, isReady: false, cancel: true },
+    'that no node has accepted is cancelled by that of its pod, which can tell the pod',
+    { label: 'PVR', isOurs: false, isReady: false, cancel: true, cancelKnownForMs: 4_000 },
+    { do: 'nothing', lookAgainMs: 6_000 },
+  ],
+  [
+    'that no node has accepted is cancelled by any when none does',
+    { label: 'PVR', isOurs: false, isReady: false, cancel: true, cancelKnownForMs: 10_000 },
     { do: 'cancel' },
   ],
   [
@@ -270,6 +275,15 @@ describe('an object that is being deleted', () => {
         const message = `Cancel ${label} because it is being deleted`;
         assert.deepEqual(decided(facts), { do: 'request-cancel', message });
         assert.equal(decided({ ...facts, cancel: true }).do, 'cancel');
+      });
+      const isNobodys = label === 'PVR' && phase === 'New';
+      if (isNobodys) continue;
+      test(`${label} ${phase}: any node asks for its cancel when its own has not for five minutes`, () => {
+        const foreign = { phase, label, isOurs: false, isReady: false, pod: GONE };
+        const ago = (ms: number) => ({ ...deleting, deletionTimestamp: new Date(NOW_MS - ms).toISOString() });
+        const before = decided({ ...foreign, metadata: ago(5 * MINUTE_MS - 1) });
+        assert.ok(before.do === 'nothing' && (before.lookAgainMs ?? Infinity) <= MINUTE_MS, 'it looks again by itself');
+        assert.equal(decided({ ...foreign, metadata: ago(5 * MINUTE_MS) }).do, 'request-cancel');
       });
     }
   }

@@ -62,6 +62,8 @@ const LEAVING_MS = 40_000;
 const REPORT_MS = 10_000;
 const STOP_CHECK_MS = 2_000;
 const SELDOM_MS = 60_000;
+/** The node of the pod goes first: it can tell the pod. */
+const PODS_NODE_FIRST_MS = 10_000;
 
 export function decide(view: MovementView): Decision {
   const { movement, isOurs, label } = view;
@@ -75,8 +77,7 @@ export function decide(view: MovementView): Decision {
     default:
   }
   if (isCanceled && isForced(view)) return { do: 'cancel' };
-  if (phase === 'New' && !isOurs) return decideForeignNew(view, isCanceled);
-  if (!isOurs) return isCanceled ? { do: 'nothing', lookAgainMs: SELDOM_MS } : { do: 'nothing' };
+  if (!isOurs) return decideForeign(view, isCanceled);
   if (isDeleting(movement) && !isCanceled)
     return { do: 'request-cancel', message: `Cancel ${label} because it is being deleted` };
   switch (phase) {
@@ -110,15 +111,19 @@ function isForced({ movement, cancelKnownForMs = 0, run }: MovementView): boolea
   return cancelKnownForMs > (phaseOf(movement) === 'InProgress' ? FORCED_IN_PROGRESS_MS : FORCED_MS);
 }
 
-/** A backup of another node, or a restore that no node has accepted yet: of that, any node may write the end. */
-function decideForeignNew(view: MovementView, isCanceled: boolean): Decision {
-  const { isReady, isQueueFull, label, movement } = view;
-  const isNobodys = label === 'PVR';
-  if (isCanceled) return isNobodys ? { do: 'cancel' } : { do: 'nothing', lookAgainMs: SELDOM_MS };
-  if (isNobodys && isDeleting(movement))
-    return { do: 'request-cancel', message: `Cancel ${label} because it is being deleted` };
-  if (!isReady) return { do: 'nothing' };
-  return isQueueFull ? { do: 'nothing', lookAgainMs: LIMITER_MS } : { do: 'accept' };
+/** Of another node, or a restore that no node has accepted yet. An owner that does not act for long has its object ended for it. */
+function decideForeign(view: MovementView, isCanceled: boolean): Decision {
+  const { label, movement, cancelKnownForMs = 0, nowMs } = view;
+  const isNobodys = label === 'PVR' && phaseOf(movement) === 'New';
+  if (isCanceled) {
+    if (!isNobodys) return { do: 'nothing', lookAgainMs: SELDOM_MS };
+    const waitMs = PODS_NODE_FIRST_MS - cancelKnownForMs;
+    return waitMs > 0 ? { do: 'nothing', lookAgainMs: waitMs } : { do: 'cancel' };
+  }
+  if (!isDeleting(movement)) return { do: 'nothing' };
+  const deletingForMs = nowMs - (timeMs(movement.metadata.deletionTimestamp) ?? nowMs);
+  if (!isNobodys && deletingForMs < FORCED_MS) return { do: 'nothing', lookAgainMs: SELDOM_MS };
+  return { do: 'request-cancel', message: `Cancel ${label} because it is being deleted` };
 }
 
 function decideNew({ isReady, isQueueFull }: MovementView, isCanceled: boolean): Decision {

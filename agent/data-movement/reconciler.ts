@@ -405,7 +405,7 @@ export class MovementReconciler<T extends Movement> {
   }
 
   async #cancel(movement: T, message: string | undefined, signal: AbortSignal): Promise<void> {
-    const text = message ?? movement.status?.message ?? '';
+    const text = message ?? transitions.cancelNote(movement);
     const isForeign = !this.#kind.isOurs(movement);
     const failure = { code: 'CANCELED', message: text === '' ? 'the restore was cancelled' : text };
     const held = isForeign ? {} : await this.#tellWaiting(movement, failure);

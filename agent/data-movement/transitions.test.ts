@@ -83,6 +83,18 @@ test('letting go takes nothing of others', () => {
   });
 });
 
+test('of what an object says only the reason of its cancel outlives it', () => {
+  const saying = (message: string) =>
+    transitions.cancelNote(aPodVolumeBackup({ phase: 'Prepared', status: { message } }));
+  for (const message of [
+    'Cancel PVB because it is being deleted',
+    'Resume InProgress PVB failed with error e, mark it as cancel',
+  ])
+    assert.equal(saying(message), message);
+  assert.equal(saying('waiting for a slot on this node: place 3 of 9, 1 of 1 in use'), '');
+  assert.equal(transitions.cancelNote(aPodVolumeBackup()), '');
+});
+
 test('a message stays short enough to fit beside a specification that has said it already', () => {
   const long = 'x'.repeat(900_000);
   const ending = transitions.ended(aPodVolumeBackup(), { phase: 'Failed', nowMs: NOW_MS, message: long });

@@ -89,6 +89,12 @@ export function letGo({ metadata }: Movement, annotations?: Readonly<Record<stri
   };
 }
 
+/** Why it is cancelled, if that is what the object says; what it waited for last is of no interest any more. */
+export function cancelNote({ status }: Movement): string {
+  const { message = '' } = status ?? {};
+  return /cancel/i.test(message) ? message : '';
+}
+
 export function cancelRequested(message: string): object {
   return { spec: { cancel: true }, status: { message } };
 }

@@ -3,6 +3,8 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** Velero's, in seconds. */
 const VELERO_BUCKETS = [60, 300, 600, 900, 1800, 3600, 7200, 10800, 14400];
+/** Velero's labels name each backup: an agent that runs for months would never stop growing. Scraped every minute, none is missed. */
+const MAX_LATENCY_SERIES = 500;
 const STAGE_BUCKETS = [0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800];
 
 export type Ending = 'Completed' | 'Failed' | 'Canceled';
@@ -93,6 +95,7 @@ export function createMetrics(node: string, memoryLimitBytes: () => number): Age
     for (const phase of ['Completed', 'Failed', 'Canceled']) endings.inc({ node, kind, phase }, 0);
   for (const outcome of ['done', 'failed', 'stopped']) movers.inc({ node, outcome }, 0);
   let peakBytes = 0;
+  const latencySeries: Readonly<Record<(typeof latencyLabels)[number], string>>[] = [];
 
   return {
     begun(kind) {
@@ -104,6 +107,13 @@ export function createMetrics(node: string, memoryLimitBytes: () => number): Age
     },
     backupCompleted({ operation, backupName, podVolumeBackup }, seconds) {
       const labels = { node, operation, backupName, pod_volume_backup: podVolumeBackup };
+      latencySeries.push(labels);
+      const [oldest] = latencySeries;
+      if (latencySeries.length > MAX_LATENCY_SERIES && oldest !== undefined) {
+        latencySeries.shift();
+        latency.remove(oldest);
+        latencyGauge.remove(oldest);
+      }
       latency.observe(labels, Math.round(seconds));
       latencyGauge.set(labels, Math.round(seconds));
     },

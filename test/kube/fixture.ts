@@ -9,6 +9,7 @@ import { startApiServer, type ApiServer, type ApiServerOptions } from '../harnes
 import type { FaultProxy } from '../harness/fault-proxy.ts';
 import { startKubeProxy } from '../harness/kube-proxy.ts';
 import type { CleanUp } from '../harness/scratch.ts';
+import { createAdminAccount } from '../harness/service-account-folder.ts';
 
 export interface KubeFixture {
   readonly server: ApiServer;
@@ -34,7 +35,7 @@ export async function startKubeFixture(options: ApiServerOptions = {}): Promise<
   const of = (kubeconfigPath: string, idle?: IdleLimits): Promise<KubeClient> =>
     connectKube({ kubeconfigPath, userAgent: USER_AGENT, environment: {}, clock: systemClock, idle });
   const admin = await of(server.kubeconfig);
-  const token = await adminToken(server, admin);
+  const { token } = await createAdminAccount(server, 'test-admin');
   const throughProxy = server.kubeconfigWithToken('through-proxy', token, proxy.url);
   const client = await of(throughProxy);
   let namespaces = 0;
@@ -61,17 +62,6 @@ export async function startKubeFixture(options: ApiServerOptions = {}): Promise<
       await server.stop();
     },
   };
-}
-
-async function adminToken(server: ApiServer, admin: KubeClient): Promise<string> {
-  const name = 'test-admin';
-  const account = await admin.create(
-    { group: '', version: 'v1', plural: 'serviceaccounts', kind: 'ServiceAccount', namespaced: true },
-    { metadata: { name, namespace: 'default' } },
-  );
-  const account1 = `--serviceaccount=default:${name}`;
-  await server.kubectl(['create', 'clusterrolebinding', name, '--clusterrole=cluster-admin', account1]);
-  return server.token({ namespace: 'default', name, uid: account.metadata.uid, expiresInSeconds: 3600 });
 }
 
 export interface HurriedClock extends Clock {
