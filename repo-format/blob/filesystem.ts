@@ -162,7 +162,12 @@ class FilesystemStorage implements BlobStorage {
   async getBlob(id: BlobId, range: ByteRange | undefined, signal: AbortSignal): Promise<Uint8Array> {
     return this.#withFile(id, 'read', signal, async (handle, length) => {
       if (range !== undefined) assertRangeInside(id, range, length);
-      const bytes = new Uint8Array(range?.length ?? length);
+      const wanted = range?.length ?? length;
+      if (wanted > MAX_READ_BYTES) {
+        const message = `blob ${id} has ${wanted} bytes: nothing of a repository is so large`;
+        throw new WindlassError(message, { code: 'BLOB_IO', context: { blobId: id, bytes: wanted } });
+      }
+      const bytes = new Uint8Array(wanted);
       await readFully(handle, bytes, range?.offset ?? 0, signal);
       return bytes;
     });
@@ -317,6 +322,12 @@ function isMissing(error: unknown): boolean {
   const code = errorCode(error);
   return code === 'ENOENT' || code === 'ENOTDIR';
 }
+
+/**
+ * As in object stores. Past 2^31 bytes Node ends the whole process, and where a machine promises more memory than it has, as a node of
+ * Kubernetes does, nothing else would stop before.
+ */
+const MAX_READ_BYTES = 1 << 30;
 
 async function readFully(handle: FileHandle, bytes: Uint8Array, start: number, signal: AbortSignal): Promise<void> {
   let filled = 0;

@@ -23,6 +23,16 @@ const BOUND: Readonly<Record<string, string>> = {
   volumes: '/srv/pv',
 };
 
+/** The kernel's settings that a kubelet writes, for the whole machine: here into files of the run. */
+const KERNEL_SETTINGS = [
+  'vm/overcommit_memory',
+  'vm/panic_on_oom',
+  'kernel/panic',
+  'kernel/panic_on_oops',
+  'kernel/keys/root_maxkeys',
+  'kernel/keys/root_maxbytes',
+];
+
 /** Starts the holder and prepares its mounts and network; answers its process id as the machine sees it. */
 export async function startHolder(folder: string): Promise<number> {
   const log = openSync(join(folder, 'holder.log'), 'a');
@@ -87,6 +97,11 @@ function mounts(folder: string): string {
   return [
     // Containers ask for mounts that propagate.
     'mount --make-rshared /',
+    `mkdir ${folder}/settings`,
+    ...KERNEL_SETTINGS.flatMap((name) => {
+      const copy = `${folder}/settings/${name.replaceAll('/', '.')}`;
+      return [`cat /proc/sys/${name} > ${copy}`, `mount --bind ${copy} /proc/sys/${name}`];
+    }),
     ...OVERLAID.flatMap((path) => {
       const layer = `${folder}/overlay/${path}`;
       return [
