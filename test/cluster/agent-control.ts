@@ -52,7 +52,19 @@ export async function holdWhileReading(cluster: Cluster, fileName: string): Prom
     },
     { everyMs: 5 },
   );
-  return () => process.kill(pid, 'SIGCONT');
+  return () => letGoOn(pid);
+}
+
+/** Holds the one data mover still that there is, as soon as there is one; answers how to let it go on. */
+export async function holdMover(cluster: Cluster): Promise<() => void> {
+  const pid = await waitFor('a data mover', async () => (await dataMovers(cluster))[0], { everyMs: 5 });
+  process.kill(pid, 'SIGSTOP');
+  return () => letGoOn(pid);
+}
+
+/** One that does not end when it is told to is killed in the end. */
+function letGoOn(pid: number): void {
+  if (isAlive(pid)) process.kill(pid, 'SIGCONT');
 }
 
 function restarts({ status }: Awaited<ReturnType<typeof agentPod>>): number {

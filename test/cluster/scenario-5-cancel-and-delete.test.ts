@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Pod } from '../../kube/api/core.ts';
 import type { DataPhase, PodVolumeBackup, PodVolumeRestore } from '../../kube/api/velero.ts';
-import { dataMovers, holdWhileReading, whenNothingMoves, whileAgentSleeps } from './agent-control.ts';
+import { dataMovers, holdMover, holdWhileReading, whenNothingMoves, whileAgentSleeps } from './agent-control.ts';
 import { useNodeAgent } from './node-agent.ts';
 import { cutRelay, SLOW_LOCATION, startRelay } from './relay.ts';
 import { makeRestoredPod } from './restored-pod.ts';
@@ -17,6 +17,8 @@ import {
   change,
   createVolumeBackup,
   createVolumeRestore,
+  type VolumeKind,
+  type VolumeObject,
   whenHalfDone,
   whenMoving,
   whenOver,
@@ -31,6 +33,10 @@ const BYTES_PER_SECOND = 1 << 20;
 /** Long enough to be met while it is read. */
 const HUGE_BYTES = 240 << 20;
 const CANCEL = { spec: { cancel: true } };
+/** Nobody has made it: who needs it is accepted, and waits. */
+const MISSING_LOCATION = 'nowhere';
+/** Keeps an object that is deleted until its end has been seen. */
+const WITNESS = 'windlass.test/witness';
 
 const cluster = await sharedCluster();
 const { kubectl, inside } = cluster;
@@ -65,6 +71,20 @@ async function patchPhase(kind: 'podvolumebackup' | 'podvolumerestore', name: st
   const node = kind === 'podvolumerestore' && phase !== 'New' ? { node: 'node-1' } : {};
   const status = { phase, acceptedTimestamp: new Date().toISOString(), ...node };
   await change(cluster, kind, name, { status, ...more });
+}
+
+/** Deleted in the phase, and held by nobody but the witness in the end. */
+async function deletedIn(phase: DataPhase, kind: VolumeKind, name: string, then = () => {}): Promise<void> {
+  await whenPhase(cluster, kind, name, phase);
+  await kubectl.ok(['-n', VELERO_NAMESPACE, 'delete', kind, name, '--wait=false']);
+  then();
+  const { status } = await whenOver<VolumeObject>(cluster, kind, name);
+  assert.equal(status?.phase, 'Canceled', phase);
+  assert.ok(status?.completionTimestamp);
+  const isLetGo = ({ metadata }: VolumeObject): boolean => metadata.finalizers?.join() === WITNESS;
+  await kubectl.whenObject<VolumeObject>(kind, ['-n', VELERO_NAMESPACE, name], isLetGo);
+  await change(cluster, kind, name, { metadata: { finalizers: null } });
+  await isGone(kind, name);
 }
 
 async function isGone(kind: string, name: string): Promise<void> {
@@ -125,6 +145,20 @@ describe('backups', () => {
       await kubectl.ok(['-n', VELERO_NAMESPACE, 'delete', 'podvolumebackup', waiting, moving, unseen, '--wait=false']);
     });
     for (const name of [unseen, waiting, moving]) await isGone('podvolumebackup', name);
+    await thenSmallWorks();
+  });
+
+  test('deleted while it is accepted, and while it is being cancelled', async () => {
+    const accepted = freshName('accepted');
+    const plan = { pod, finalizers: [WITNESS] };
+    await createVolumeBackup(cluster, { ...plan, name: accepted, volume: 'small', location: MISSING_LOCATION });
+    await deletedIn('Accepted', 'podvolumebackup', accepted);
+    const canceling = freshName('canceling');
+    fill(pod, 'large', LARGE_BYTES);
+    await createVolumeBackup(cluster, { ...plan, name: canceling, volume: 'large', location: SLOW_LOCATION });
+    const goOn = await holdMover(cluster);
+    await change(cluster, 'podvolumebackup', canceling, CANCEL);
+    await deletedIn('Canceling', 'podvolumebackup', canceling, goOn);
     await thenSmallWorks();
   });
 
@@ -218,6 +252,21 @@ describe('restores', () => {
       }
       await thenSmallWorks();
     }
+  });
+
+  test('deleted while it is accepted, and while it is being cancelled', async () => {
+    const restored = await restoredPod('restored-early');
+    const plan = { pod: restored, snapshotID, sourceNamespace: NAMESPACE, finalizers: [WITNESS] };
+    const accepted = freshName('accepted');
+    await createVolumeRestore(cluster, { ...plan, name: accepted, volume: 'small', location: MISSING_LOCATION });
+    await deletedIn('Accepted', 'podvolumerestore', accepted);
+    const canceling = freshName('canceling');
+    await createVolumeRestore(cluster, { ...plan, name: canceling, volume: 'large', location: SLOW_LOCATION });
+    await whenMoving(cluster, 'podvolumerestore', canceling);
+    const goOn = await holdMover(cluster);
+    await change(cluster, 'podvolumerestore', canceling, CANCEL);
+    await deletedIn('Canceling', 'podvolumerestore', canceling, goOn);
+    await thenSmallWorks();
   });
 
   test('the pod is deleted while its volume is filled', async () => {

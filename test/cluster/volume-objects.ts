@@ -18,13 +18,20 @@ export interface VolumePlan {
   readonly pod: Pod;
   readonly volume: string;
   readonly location?: string;
+  /** Of somebody who wants to see the object's end, too. */
+  readonly finalizers?: readonly string[];
 }
 
 export async function createVolumeBackup(cluster: Cluster, plan: VolumePlan): Promise<void> {
   await cluster.kubectl.apply({
     apiVersion: 'velero.io/v1',
     kind: 'PodVolumeBackup',
-    metadata: { name: plan.name, namespace: VELERO_NAMESPACE, ownerReferences: [await owner(cluster)] },
+    metadata: {
+      name: plan.name,
+      namespace: VELERO_NAMESPACE,
+      finalizers: plan.finalizers ?? [],
+      ownerReferences: [await owner(cluster)],
+    },
     spec: { ...commonSpec(plan), node: NODE_NAME },
   });
 }
@@ -40,6 +47,7 @@ export async function createVolumeRestore(
     metadata: {
       name: plan.name,
       namespace: VELERO_NAMESPACE,
+      finalizers: plan.finalizers ?? [],
       labels: { 'velero.io/pod-uid': plan.pod.metadata.uid },
       ownerReferences: [await owner(cluster)],
     },
