@@ -132,6 +132,22 @@ test('nothing is kept of a mover whose object has gone while it ran', async (t) 
   assert.deepEqual(await fixture.snapshots(), []);
 });
 
+test('two restores do not go into one volume at a time', async (t) => {
+  const fixture = await MoverFixture.create(t);
+  const volume = fixture.volume('pod-uid');
+  const { runs, over } = start(t);
+  runs.start('a', fixture.restoreJob(volume, 'f'.repeat(32)), HOUR_MS);
+  const second = fixture.restoreJob(volume, 'f'.repeat(32), { runId: 'b' });
+  assert.throws(() => runs.start('b', second, HOUR_MS), { code: 'VOLUME_BUSY', retry: 'transient' });
+  assert.deepEqual(runs.uids(), ['a']);
+  runs.start('c', fixture.restoreJob(fixture.volume('another'), 'f'.repeat(32)), HOUR_MS);
+  await over('a');
+  runs.start('b', second, HOUR_MS);
+  await over('b');
+  await over('c');
+  assert.equal(runs.view('b')?.state, 'failed', 'there is no such snapshot');
+});
+
 test('an agent that ends takes its movers with it', async (t) => {
   const fixture = await MoverFixture.create(t);
   let asked = 0;

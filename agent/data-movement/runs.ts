@@ -4,7 +4,8 @@ import type { Clock } from '../../base/clock.ts';
 import { errorCode, isAbortError, serializeError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { type MoverMessage, type MoverOptions, type MoverProcess, startMover } from '../datapath/mover-process.ts';
-import type { Answer, DerivedKey, Job } from '../datapath/job.ts';
+import type { Answer, DerivedKey, Job, RestoreJob } from '../datapath/job.ts';
+import { pathOf } from '../host/volume-root.ts';
 import { SpareMover } from '../datapath/spare-mover.ts';
 import type { RunProgress, RunView, StopReason } from './run-view.ts';
 
@@ -29,6 +30,7 @@ export interface EndedRun {
 }
 
 interface Run {
+  readonly job: Job;
   attempts: number;
   readonly firstMs: number;
   view: RunView;
@@ -62,12 +64,18 @@ export class Runs {
     return [...this.#runs.values()].filter(({ view }) => view.state === 'running').length;
   }
 
-  /** @param retryForMs failures that may pass are tried again for so long, from the first start */
+  /**
+   * `VOLUME_BUSY` while another restores into the same volume: of two snapshots in one nothing whole would be left.
+   *
+   * @param retryForMs failures that may pass are tried again for so long, from the first start
+   */
   start(uid: string, job: Job, retryForMs: number): void {
     const { clock } = this.#deps;
     const before = this.#runs.get(uid);
     if (before?.view.state === 'running') return;
+    if (job.kind === 'restore') this.#requireFree(job);
     const run: Run = {
+      job,
       attempts: (before?.attempts ?? 0) + 1,
       firstMs: before?.firstMs ?? clock.monotonicMs(),
       view: { state: 'running', progress: undefined, stopping: undefined },
@@ -135,6 +143,20 @@ export class Runs {
     const running = [...this.#runs.entries()].filter(([, { view }]) => view.state === 'running');
     for (const [uid] of running) this.stop(uid, 'over');
     await Promise.allSettled(running.map(async ([, { process }]) => process?.result));
+  }
+
+  #requireFree({ volume }: RestoreJob): void {
+    const path = pathOf(volume);
+    const other = [...this.#runs.values()].find(
+      ({ job, view }) => view.state === 'running' && job.kind === 'restore' && pathOf(job.volume) === path,
+    );
+    if (other === undefined) return;
+    const name = other.job.subject['podVolumeRestore'] ?? '';
+    throw new WindlassError(`${name} is being restored into the same volume`, {
+      code: 'VOLUME_BUSY',
+      retry: 'transient',
+      context: { path, podVolumeRestore: name },
+    });
   }
 
   #onMessage(uid: string, run: Run, job: Job, message: MoverMessage): void {

@@ -67,7 +67,7 @@ export interface RestoreJob extends CommonJob {
   readonly kind: 'restore';
   readonly repository: RepositoryAccess;
   readonly snapshotId: string;
-  /** Of the object: names the receipt. */
+  /** Of the object: names the receipt, and signs the marker. */
   readonly runId: string;
   readonly receiptFolder: string;
   readonly restoreUid: string;
@@ -122,6 +122,11 @@ export interface RestoreOutcome {
   readonly refusedAttributes: readonly { readonly attribute: string; readonly errno: string; readonly count: number }[];
   /** The root's real permission bits where it had to be opened for the init container. */
   readonly closedRootMode?: number | undefined;
+  /**
+   * Nothing was restored by this attempt, and no sign of an earlier one is this object's own: there was a marker that nobody has
+   * signed, or the init container had ended well.
+   */
+  readonly foundOver?: 'marker' | 'helper' | undefined;
 }
 
 export type Message =

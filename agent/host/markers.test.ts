@@ -8,7 +8,6 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -18,15 +17,17 @@ import { scratchFolder } from '../../test/harness/scratch.ts';
 import {
   closeRoot,
   hasBegunMarker,
-  hasDoneMarker,
   openClosedRoot,
   prepareMarkers,
+  readDoneMarker,
   writeDoneMarker,
   writeFailureMarker,
 } from './markers.ts';
 import { openVolume, type VolumeRoot } from './volume-root.ts';
 
 const UID = '9f2b7c1e-restore';
+const BY = { podVolumeRestore: 'velero/again-1', uid: 'pvr-uid' };
+const hasDoneMarker = (volume: VolumeRoot, uid: string): boolean => readDoneMarker(volume, uid) !== undefined;
 
 interface Opened {
   readonly path: string;
@@ -46,17 +47,17 @@ function aVolume(t: TestContext): Opened {
 
 const modeOf = (path: string): string => (lstatSync(path).mode & 0o7777).toString(8);
 
-test('a completed restore leaves one empty file where the init container looks', (t) => {
+test('a completed restore leaves one file where the init container looks, with its name', (t) => {
   const umask = process.umask(0o077);
   t.after(() => process.umask(umask));
   const { volume, inside } = aVolume(t);
   assert.equal(hasDoneMarker(volume, UID), false);
   prepareMarkers(volume, UID);
   assert.deepEqual([hasBegunMarker(volume, UID), hasDoneMarker(volume, UID)], [true, false]);
-  writeDoneMarker(volume, UID);
+  writeDoneMarker(volume, UID, BY);
   assert.deepEqual([hasBegunMarker(volume, UID), hasDoneMarker(volume, UID)], [false, true]);
   assert.deepEqual(readdirSync(inside()), [UID]);
-  assert.equal(statSync(inside(UID)).size, 0);
+  assert.deepEqual(readDoneMarker(volume, UID), { by: BY });
   assert.deepEqual([modeOf(inside()), modeOf(inside(UID))], ['755', '644'], 'any user may see it');
 });
 
@@ -74,7 +75,7 @@ test('a failure is told with its reason, cut to a length, and nothing half writt
 test('an attempt takes back what an earlier one has said, and nothing of other restores', (t) => {
   const { volume, inside } = aVolume(t);
   writeFailureMarker(volume, UID, { message: 'm', code: 'C', podVolumeRestore: 'again-1' });
-  writeDoneMarker(volume, UID);
+  writeDoneMarker(volume, UID, BY);
   writeFileSync(inside('another-restore'), '');
   prepareMarkers(volume, UID);
   assert.deepEqual(readdirSync(inside()).sort(), [`${UID}.begun`, 'another-restore'].sort());
@@ -87,7 +88,7 @@ test('a link in the place of the folder is not followed', (t) => {
   symlinkSync(elsewhere, join(path, '.velero'));
   assert.equal(hasDoneMarker(volume, UID), false, 'what lies behind a link is no marker');
   prepareMarkers(volume, UID);
-  writeDoneMarker(volume, UID);
+  writeDoneMarker(volume, UID, BY);
   assert.equal(lstatSync(inside()).isDirectory(), true);
   assert.deepEqual(readdirSync(elsewhere), [UID]);
   assert.equal(readFileSync(join(elsewhere, UID), 'utf8'), 'of the node');
@@ -102,9 +103,9 @@ test('a link in the place of a marker is not written through, and is none', (t) 
     symlinkSync(target, inside(name));
   assert.deepEqual([hasDoneMarker(volume, UID), hasBegunMarker(volume, UID)], [false, false]);
   writeFailureMarker(volume, UID, { message: 'm', code: 'C', podVolumeRestore: 'p' });
-  writeDoneMarker(volume, UID);
+  writeDoneMarker(volume, UID, BY);
   prepareMarkers(volume, UID);
-  writeDoneMarker(volume, UID);
+  writeDoneMarker(volume, UID, BY);
   assert.equal(readFileSync(target, 'utf8'), 'root');
   assert.equal(lstatSync(inside(UID)).isFile(), true);
 });
@@ -113,7 +114,7 @@ test('a file in the place of the folder gives way, as it does to Velero', (t) =>
   const { path, volume, inside } = aVolume(t);
   writeFileSync(join(path, '.velero'), 'of the user');
   assert.equal(hasDoneMarker(volume, UID), false);
-  writeDoneMarker(volume, UID);
+  writeDoneMarker(volume, UID, BY);
   assert.deepEqual(readdirSync(inside()), [UID]);
 });
 
@@ -123,7 +124,7 @@ test("what a user keeps in the folder stays, and the folder's own mode with it",
   writeFileSync(inside('notes', 'a'), 'text');
   chmodSync(inside(), 0o3700);
   prepareMarkers(volume, UID);
-  writeDoneMarker(volume, UID);
+  writeDoneMarker(volume, UID, BY);
   assert.equal(readFileSync(inside('notes', 'a'), 'utf8'), 'text');
   assert.equal(modeOf(inside()), '3755', 'only what the init container needs is added');
 });
@@ -132,9 +133,30 @@ test('a folder in the place of a marker is a failure, not a marker', (t) => {
   const { path, volume, inside } = aVolume(t);
   mkdirSync(join(path, '.velero', UID), { recursive: true });
   assert.equal(hasDoneMarker(volume, UID), false);
-  assert.throws(() => writeDoneMarker(volume, UID), { code: 'VOLUME_MARKER' });
+  assert.throws(() => writeDoneMarker(volume, UID, BY), { code: 'VOLUME_MARKER' });
   assert.throws(() => prepareMarkers(volume, UID), { code: 'VOLUME_MARKER' });
   assert.equal(lstatSync(inside(UID)).isDirectory(), true);
+});
+
+test('a marker that nobody has signed is one all the same', (t) => {
+  const { path, volume, inside } = aVolume(t);
+  mkdirSync(join(path, '.velero'));
+  const signed = JSON.stringify(BY);
+  for (const text of [
+    '',
+    'x',
+    'null',
+    '[]',
+    '{}',
+    '{"uid":7,"podVolumeRestore":"p"}',
+    '{"uid":"u"}',
+    signed.slice(1),
+  ]) {
+    writeFileSync(inside(UID), text);
+    assert.deepEqual(readDoneMarker(volume, UID), { by: undefined }, text);
+  }
+  writeFileSync(inside(UID), `${signed}${' '.repeat(5000)}x`);
+  assert.deepEqual(readDoneMarker(volume, UID), { by: BY }, 'no more than a block is read');
 });
 
 test('a closed root is opened for searching alone, and closed again', (t) => {
@@ -174,7 +196,7 @@ test('markers go to the volume that is held, whatever lies at its path by then',
   const moved = `${path}-moved`;
   renameSync(path, moved);
   mkdirSync(path);
-  writeDoneMarker(volume, UID);
+  writeDoneMarker(volume, UID, BY);
   assert.equal(existsSync(join(path, '.velero')), false);
   assert.equal(existsSync(join(moved, '.velero', UID)), true);
   assert.equal(existsSync(join(held, '.velero', UID)), true);

@@ -9,6 +9,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readSync,
   renameSync,
   unlinkSync,
   writeSync,
@@ -19,9 +20,11 @@ import type { VolumeRoot } from './volume-root.ts';
 const FOLDER = '.velero';
 const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const FILE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const MAX_REASON_LENGTH = 1024;
-/** In a volume that is full no reason could be given: a block is held from the beginning. */
-const ROOM_FOR_A_REASON = `${' '.repeat(4095)}\n`;
+const MAX_SIGNATURE_BYTES = 4096;
+/** In a volume that is full nothing could be said: a block is held from the beginning. */
+const ROOM_FOR_AN_END = `${' '.repeat(4095)}\n`;
 /** Of the root, so that a process of another user finds what is below it by name. */
 export const SEARCH_BITS = 0o111;
 
@@ -31,15 +34,33 @@ export interface FailureReason {
   readonly podVolumeRestore: string;
 }
 
-/** The empty file that says that the volume is restored. Durable when it returns. */
-export function writeDoneMarker(volume: VolumeRoot, restoreUid: string): void {
-  writeMarker(volume, restoreUid, '');
+/** Which PodVolumeRestore has restored the volume: several of one Restore may be for the same. */
+export interface RestoredBy {
+  /** `NAMESPACE/NAME`. */
+  readonly podVolumeRestore: string;
+  readonly uid: string;
+}
+
+/** The file that says that the volume is restored, and by whom. Durable when it returns. */
+export function writeDoneMarker(volume: VolumeRoot, restoreUid: string, by: RestoredBy): void {
+  const { podVolumeRestore, uid } = by;
+  writeWithRoom(volume, restoreUid, restoreUid, `${JSON.stringify({ podVolumeRestore, uid })}\n`);
   removeMarker(volume, begunName(restoreUid));
 }
 
-/** Whether {@link writeDoneMarker} was here: from then on the volume is the pod's, whose containers may have written to it. */
-export function hasDoneMarker(volume: VolumeRoot, restoreUid: string): boolean {
-  return hasMarker(volume, restoreUid);
+/**
+ * The marker that the volume is restored, if it is there: from then on the volume is the pod's, whose containers may have written to
+ * it. `by` is undefined where nobody has signed it: the marker of Velero's agent, or one that was made by hand.
+ */
+export function readDoneMarker(
+  volume: VolumeRoot,
+  restoreUid: string,
+): { readonly by: RestoredBy | undefined } | undefined {
+  let text: string | undefined;
+  withFolder(volume, false, (fd) => {
+    ignoring('ENOENT', () => (text = readOrdinaryFile(at(fd, restoreUid))));
+  });
+  return text === undefined ? undefined : { by: parseSignature(text) };
 }
 
 /** Whether {@link prepareMarkers} was here: what is in the volume may be of an attempt that was interrupted. */
@@ -50,15 +71,7 @@ export function hasBegunMarker(volume: VolumeRoot, restoreUid: string): boolean 
 /** What our helper ends with; others do not look at it and wait on. */
 export function writeFailureMarker(volume: VolumeRoot, restoreUid: string, reason: FailureReason): void {
   const message = reason.message.slice(0, MAX_REASON_LENGTH);
-  const text = `${JSON.stringify({ ...reason, message })}\n`;
-  try {
-    writeMarker(volume, `${restoreUid}.failed`, text);
-  } catch (error) {
-    if (!isFull(error)) throw error;
-    // That may be why it failed: what was kept for this moment is given back.
-    removeMarker(volume, begunName(restoreUid));
-    writeMarker(volume, `${restoreUid}.failed`, text);
-  }
+  writeWithRoom(volume, restoreUid, `${restoreUid}.failed`, `${JSON.stringify({ ...reason, message })}\n`);
 }
 
 /**
@@ -69,7 +82,7 @@ export function prepareMarkers(volume: VolumeRoot, restoreUid: string): void {
   withFolder(volume, true, (fd) => {
     for (const name of [restoreUid, `${restoreUid}.failed`]) ignoring('ENOENT', () => unlinkSync(at(fd, name)));
   });
-  writeMarker(volume, begunName(restoreUid), ROOM_FOR_A_REASON);
+  writeMarker(volume, begunName(restoreUid), ROOM_FOR_AN_END);
 }
 
 /** Opens a root that other users may not search, as long as one of them waits for a marker. The bits that it had, if it was closed. */
@@ -101,6 +114,41 @@ function hasMarker(volume: VolumeRoot, name: string): boolean {
 
 function removeMarker(volume: VolumeRoot, name: string): void {
   withFolder(volume, false, (fd) => ignoring('ENOENT', () => unlinkSync(at(fd, name))));
+}
+
+/** The text of an ordinary file, cut to a length; undefined where something else has its name. */
+function readOrdinaryFile(path: string): string | undefined {
+  if (!lstatSync(path).isFile()) return undefined;
+  const file = openSync(path, READ_FLAGS);
+  try {
+    const buffer = Buffer.alloc(MAX_SIGNATURE_BYTES);
+    return buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, 0));
+  } finally {
+    closeSync(file);
+  }
+}
+
+function parseSignature(text: string): RestoredBy | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined; // nobody's signature, which the caller tells from one
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { podVolumeRestore, uid } = value as Readonly<Record<string, unknown>>;
+  return typeof podVolumeRestore === 'string' && typeof uid === 'string' ? { podVolumeRestore, uid } : undefined;
+}
+
+/** In a full volume what was kept for this moment is given back first. */
+function writeWithRoom(volume: VolumeRoot, restoreUid: string, name: string, text: string): void {
+  try {
+    writeMarker(volume, name, text);
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    removeMarker(volume, begunName(restoreUid));
+    writeMarker(volume, name, text);
+  }
 }
 
 function isFull(error: unknown): boolean {

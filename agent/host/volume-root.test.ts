@@ -30,6 +30,7 @@ const ROWS: readonly (readonly [string, readonly string[]])[] = [
   ['the same folder mounted once more', [REPLACED]],
   ['a mount below it comes and goes', ['fine', 'fine', 'below,file']],
   ['a link in its place', ['VOLUME_NOT_FOUND: ENOTDIR']],
+  ['full when its restore has ended', ['ENOSPC: no space left on device, write', 'fine', 'pvr-uid']],
   ['full when its restore fails', ['ENOSPC: no space left on device, write', 'fine', 'no space left']],
   ['too small for its restore', ['RESTORE_NO_SPACE', 'the restore needs 1048576 bytes, VOLUME has N']],
   ['backed up while it is unmounted', ['VOLUME_REPLACED', '0 snapshots']],

@@ -93,7 +93,7 @@ test('nor where a helper has removed the marker and the pod runs', async (t) => 
   const volume = fixture.volume('target');
   writeFileSync(join(volume.path, 'b'), 'written by the pod');
   const outcome = await fixture.restore(fixture.restoreJob(volume, snapshotId, { isAwaited: false }));
-  assert.equal(outcome.totalBytes, 18);
+  assert.deepEqual([outcome.totalBytes, outcome.foundOver], [18, 'helper']);
   assert.deepEqual(readdirSync(volume.path), ['b']);
   assert.equal(readFileSync(join(volume.path, 'b'), 'utf8'), 'written by the pod');
 });
@@ -106,6 +106,33 @@ test('a marker of another restore is none of this one', async (t) => {
   const outcome = await fixture.restore(fixture.restoreJob(volume, snapshotId));
   assert.deepEqual([outcome.files, outcome.unchanged], [1, 1]);
   assert.equal(readFileSync(join(volume.path, 'b'), 'utf8'), 'text of b');
+});
+
+test('a marker of another PodVolumeRestore of the same Restore is not this one done, whether the pod waits or not', async (t) => {
+  const { fixture, snapshotId } = await stored(t);
+  const volume = fixture.volume('target');
+  await fixture.restore(fixture.restoreJob(volume, snapshotId));
+  writeFileSync(join(volume.path, 'b'), 'written by the pod');
+  for (const isAwaited of [true, false]) {
+    await assert.rejects(fixture.restore(fixture.restoreJob(volume, snapshotId, { runId: 'second', isAwaited })), {
+      code: 'VOLUME_RESTORED_BEFORE',
+      retry: 'never',
+      message: /was restored before, by velero\/again-1$/,
+    });
+  }
+  assert.equal(readFileSync(join(volume.path, 'b'), 'utf8'), 'written by the pod');
+  const again = await fixture.restore(fixture.restoreJob(volume, snapshotId));
+  assert.equal(again.foundOver, undefined, 'the marker is that of the first all the time');
+});
+
+test('the marker of another agent counts, and it is said that nothing was restored', async (t) => {
+  const { fixture, snapshotId } = await stored(t);
+  const volume = fixture.volume('target');
+  mkdirSync(join(volume.path, '.velero'));
+  writeFileSync(doneMarker(volume.path), '');
+  const outcome = await fixture.restore(fixture.restoreJob(volume, snapshotId));
+  assert.equal(outcome.foundOver, 'marker');
+  assert.deepEqual(readdirSync(volume.path), ['.velero']);
 });
 
 test('a snapshot that is not there is said to be missing, and no marker is written', async (t) => {

@@ -7,10 +7,11 @@ import { loadSnapshot, type ManifestId, type SnapshotManifest } from '../../repo
 import type { RestoreJob, RestoreOutcome } from '../datapath/job.ts';
 import {
   hasBegunMarker,
-  hasDoneMarker,
   openClosedRoot,
   prepareMarkers,
+  readDoneMarker,
   SEARCH_BITS,
+  type RestoredBy,
   writeDoneMarker,
 } from '../host/markers.ts';
 import { openVolume, pathOf, type VolumeRoot } from '../host/volume-root.ts';
@@ -24,9 +25,8 @@ const OF_THE_VOLUME = new Set(['lost+found', '.velero']);
 export async function runRestoreJob(job: RestoreJob, context: MoverContext): Promise<RestoreOutcome> {
   const volume = openVolume(job.volume);
   try {
-    // Once the pod's containers may run, what they write is not to be replaced by what was backed up.
-    const isOver = !job.isAwaited || hasDoneMarker(volume, job.restoreUid);
-    if (!isOver) {
+    const over = overBefore(job, volume);
+    if (over === undefined) {
       requireRoom(job, volume);
       prepareMarkers(volume, job.restoreUid);
     }
@@ -35,7 +35,7 @@ export async function runRestoreJob(job: RestoreJob, context: MoverContext): Pro
     await using repository = opened;
     const { clock, logger, signal } = context;
     const manifest = await loadSnapshot(repository.manifests, job.snapshotId as ManifestId, signal);
-    if (isOver) return outcomeOfFinished(manifest, volume);
+    if (over !== undefined) return outcomeOfFinished(manifest, volume, over);
     context.send({ type: 'started' });
     const receipt = await restoreSnapshot(
       repository,
@@ -59,11 +59,31 @@ export async function runRestoreJob(job: RestoreJob, context: MoverContext): Pro
     requireWhole(receipt);
     volume.requireSame();
     const closedRootMode = openClosedRoot(volume);
-    writeDoneMarker(volume, job.restoreUid);
+    writeDoneMarker(volume, job.restoreUid, signatureOf(job));
     return outcomeOf(receipt, closedRootMode);
   } finally {
     volume.close();
   }
+}
+
+/**
+ * Once the pod's containers may run, what they write is not to be replaced by what was backed up. Then either this restore has come to
+ * its end before, or another one has, which is `VOLUME_RESTORED_BEFORE`; a marker that nobody has signed is taken for this one's.
+ */
+function overBefore(job: RestoreJob, volume: VolumeRoot): RestoreOutcome['foundOver'] | 'ours' {
+  const marker = readDoneMarker(volume, job.restoreUid);
+  if (marker === undefined) return job.isAwaited ? undefined : 'helper';
+  if (marker.by === undefined) return 'marker';
+  if (marker.by.uid === job.runId) return 'ours';
+  const { podVolumeRestore } = marker.by;
+  throw new WindlassError(`the volume at ${pathOf(job.volume)} was restored before, by ${podVolumeRestore}`, {
+    code: 'VOLUME_RESTORED_BEFORE',
+    context: { path: pathOf(job.volume), podVolumeRestore },
+  });
+}
+
+function signatureOf({ subject, runId }: RestoreJob): RestoredBy {
+  return { podVolumeRestore: subject['podVolumeRestore'] ?? '', uid: runId };
 }
 
 /** What an interrupted attempt has left there is no reason to refuse. */
@@ -99,7 +119,11 @@ function report({ bytes, expectedBytes, entries }: RestoreProgress, context: Mov
 }
 
 /** An earlier attempt came to its end without being able to say so. */
-function outcomeOfFinished({ rootEntry }: SnapshotManifest, { fd }: VolumeRoot): RestoreOutcome {
+function outcomeOfFinished(
+  { rootEntry }: SnapshotManifest,
+  { fd }: VolumeRoot,
+  over: NonNullable<ReturnType<typeof overBefore>>,
+): RestoreOutcome {
   const { summary, mode = 0o777 } = rootEntry ?? {};
   const now = fstatSync(fd).mode & 0o7777;
   const wasOpened = (mode & SEARCH_BITS) !== SEARCH_BITS && now === (mode | SEARCH_BITS);
@@ -110,6 +134,7 @@ function outcomeOfFinished({ rootEntry }: SnapshotManifest, { fd }: VolumeRoot):
     kept: 0,
     refusedAttributes: [],
     closedRootMode: wasOpened ? mode : undefined,
+    ...(over === 'ours' ? {} : { foundOver: over }),
   };
 }
 

@@ -143,6 +143,9 @@ test('its status says what was there already, what was left, and what the volume
     message: `4 files restored, 2 were there already; 1 that were there were left as they are; ${refused}`,
     warning: refused,
   });
+  const found = (foundOver: 'marker' | 'helper') => completed({ foundOver }).message;
+  assert.match(found('marker') ?? '', /^nothing was restored now: the volume had its marker/);
+  assert.match(found('helper') ?? '', /^nothing was restored now: the init container had ended well$/);
   assert.deepEqual(completed({ closedRootMode: 0o2700 }), {
     status,
     annotations: { [MODE]: '2700' },

@@ -13,6 +13,11 @@ import { helperState } from './helper-state.ts';
 /** It becomes the name of a file. */
 const UID = /^[A-Za-z0-9][-A-Za-z0-9]{0,127}$/;
 
+const FOUND_OVER = {
+  marker: 'nothing was restored now: the volume had its marker, from another agent or made by hand',
+  helper: 'nothing was restored now: the init container had ended well',
+};
+
 /** For a file or two: a volume that takes longer does not answer at all. */
 const MARK_MS = 60_000;
 
@@ -112,9 +117,10 @@ function subjectOf({ metadata, spec }: PodVolumeRestore): Readonly<Record<string
 }
 
 function completionOf(outcome: RestoreOutcome): Completion {
-  const { totalBytes, files, unchanged, kept, refusedAttributes, closedRootMode } = outcome;
+  const { totalBytes, files, unchanged, kept, refusedAttributes, closedRootMode, foundOver } = outcome;
   const refused = refusedAttributes.map(({ attribute, errno, count }) => `${attribute} of ${count} (${errno})`);
   const notes = [
+    ...(foundOver === undefined ? [] : [FOUND_OVER[foundOver]]),
     ...(unchanged === 0 ? [] : [`${files} files restored, ${unchanged} were there already`]),
     ...(kept === 0 ? [] : [`${kept} that were there were left as they are`]),
     ...(refused.length === 0 ? [] : [`the volume did not take ${refused.join(', ')}`]),

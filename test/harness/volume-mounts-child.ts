@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from '../../base/errors.ts';
 import { findVolume } from '../../agent/host/find-volume.ts';
-import { prepareMarkers, writeFailureMarker } from '../../agent/host/markers.ts';
+import { prepareMarkers, readDoneMarker, writeDoneMarker, writeFailureMarker } from '../../agent/host/markers.ts';
 import { openVolume, type VolumeRoot } from '../../agent/host/volume-root.ts';
 import type { Message, VolumePlace } from '../../agent/datapath/job.ts';
 import { MoverFixture } from './mover-fixture.ts';
@@ -140,6 +140,15 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     );
     const said = readFileSync(join(kubelet.path, '.velero', 'uid.failed'), 'utf8');
     return [filling, telling, (JSON.parse(said) as { message: string }).message];
+  },
+  'full when its restore has ended': (kubelet) => {
+    run('mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', kubelet.path);
+    const volume = kubelet.held();
+    prepareMarkers(volume, 'uid');
+    const filling = outcome(() => writeFileSync(join(kubelet.path, 'file'), Buffer.alloc(1 << 20)));
+    const by = { podVolumeRestore: 'velero/again-1', uid: 'pvr-uid' };
+    const telling = outcome(() => writeDoneMarker(volume, 'uid', by));
+    return [filling, telling, readDoneMarker(volume, 'uid')?.by?.uid ?? 'nobody'];
   },
   'too small for its restore': async (kubelet) => {
     const fixture = await MoverFixture.create({ after: () => undefined });
