@@ -80,6 +80,7 @@ export class Agent {
       locations: this.#view.locations.store,
       repositories: this.#view.repositories.store,
       cacheRoot: cacheFolder,
+      perNamespacePasswords: flags.perNamespacePasswords,
       environment,
     });
     this.#runs = this.#createRuns();

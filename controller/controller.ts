@@ -86,7 +86,8 @@ export class Controller {
   async #lead(signal: AbortSignal): Promise<void> {
     await this.#untilServerLeavesThem(signal);
     const { client, clock, random, logger, environment } = this.#deps;
-    const { namespace, scratchFolder, rekeyAfterMs } = this.#flags;
+    const { namespace, scratchFolder } = this.#flags;
+    const { rekeyAfterMs, perNamespacePasswords } = this.#flags;
     const inVelero = { namespace };
     const repositories = this.#reflector(KINDS.backupRepository, { ...inVelero, resyncMs: RESYNC_MS });
     const locations = this.#reflector(KINDS.backupStorageLocation, inVelero);
@@ -95,7 +96,8 @@ export class Controller {
     const secrets = new Secrets({ client, clock, namespace, folder: join(scratchFolder, 'credentials') });
     this.#followed = { repositories: repositories.store, jobs: jobs.store };
     const onChecked = (result: 'ready' | 'failed', seconds: number): void => this.#metrics.checked(result, seconds);
-    const checks = new Checks({ secrets, clock, random, logger, environment, rekeyAfterMs, onChecked });
+    const checkDeps = { secrets, clock, random, logger, environment, rekeyAfterMs, perNamespacePasswords, onChecked };
+    const checks = new Checks(checkDeps);
     const recorder = new EventRecorder({ client, clock, logger });
     const reconciler = new RepositoryReconciler(
       { ...this.#flags, jobCommand: [process.execPath, maintenanceProgram], jobArgs: this.#jobArgs() },
@@ -184,13 +186,14 @@ export class Controller {
   }
 
   #jobArgs(): string[] {
-    const { namespace, logLevel, cacheFolder, scratchFolder } = this.#flags;
+    const { namespace, logLevel, cacheFolder, scratchFolder, perNamespacePasswords } = this.#flags;
     return [
       `--log-level=${logLevel}`,
       '--log-format=json',
       `--namespace=${namespace}`,
       `--cache-folder=${cacheFolder}`,
       `--scratch-folder=${scratchFolder}`,
+      ...(perNamespacePasswords ? ['--per-namespace-repository-passwords'] : []),
     ];
   }
 

@@ -23,6 +23,8 @@ export interface AgentFlags {
   readonly unreadableFiles: 'report' | 'fail';
   readonly restoreNotEmpty: 'overwrite' | 'keep' | 'fail';
   readonly memoryLimitBytes: number;
+  /** Whether a namespace may have a Secret of its own with its repository's password. */
+  readonly perNamespacePasswords: boolean;
   readonly kubeconfig: string | undefined;
 }
 
@@ -71,6 +73,7 @@ export function parseFlags(argv: readonly string[], environment: Environment): A
         .default('overwrite'),
     )
     .option('--memory-limit <MiB>', 'what one data mover stays below', mebibytes, DEFAULT_MEMORY_BYTES)
+    .option('--per-namespace-repository-passwords', 'where no Velero server opens the repositories', false)
     .option('--kubeconfig <path>', 'outside of a cluster')
     .helpOption('-h, --help');
   program.parse([...argv], { from: 'user' });
@@ -93,6 +96,7 @@ export function parseFlags(argv: readonly string[], environment: Environment): A
     unreadableFiles: given.unreadableFiles,
     restoreNotEmpty: given.restoreNotEmpty,
     memoryLimitBytes: given.memoryLimit,
+    perNamespacePasswords: given.perNamespaceRepositoryPasswords,
     kubeconfig: given.kubeconfig,
   };
 }
@@ -113,6 +117,7 @@ interface GivenFlags {
   readonly unreadableFiles: 'report' | 'fail';
   readonly restoreNotEmpty: 'overwrite' | 'keep' | 'fail';
   readonly memoryLimit: number;
+  readonly perNamespaceRepositoryPasswords: boolean;
   readonly kubeconfig?: string;
 }
 

@@ -43,15 +43,23 @@ const repository = (repositoryConfig?: Readonly<Record<string, string>>): Backup
 const storeOf = <T>(key: string, object: T): Store<T> =>
   ({ get: (asked: string) => (asked === key ? object : undefined), list: () => [object] }) as unknown as Store<T>;
 
-const directory = (config?: Readonly<Record<string, string>>, client = {} as KubeClient) =>
+const commonAlone = { value: () => Promise.resolve(Buffer.from('password\n')) } as unknown as Secrets;
+
+const directory = (
+  config?: Readonly<Record<string, string>>,
+  client = {} as KubeClient,
+  secrets = commonAlone,
+  perNamespacePasswords = false,
+) =>
   new RepositoryDirectory({
     client,
     clock: { nowMs: () => 0, nowNs: () => 0n, monotonicMs: () => 0, sleep: () => Promise.resolve() },
-    secrets: { value: () => Promise.resolve(Buffer.from('password\n')) } as unknown as Secrets,
+    secrets,
     namespace: 'velero',
     locations: storeOf('velero/default', location),
     repositories: storeOf('velero/r', repository(config)),
     cacheRoot: '/cache',
+    perNamespacePasswords,
     environment: {},
   });
 
@@ -68,6 +76,19 @@ test("the repository's object says how large its cache may be; what is no number
 test('passwords are taken without white space around them', async () => {
   const { password, previousPassword } = await accessWith();
   assert.deepEqual([password, previousPassword], ['password', undefined], 'the same one twice is one');
+});
+
+test("a data mover gets the password of its volume's namespace, where namespaces may have their own", async () => {
+  const secrets = {
+    has: (name: string) => Promise.resolve(name === 'velero-repo-credentials-demo'),
+    value: (name: string) => Promise.resolve(Buffer.from(`of ${name}`)),
+  } as unknown as Secrets;
+  const passwordOf = async (perNamespace: boolean): Promise<string> => {
+    const repositories = directory(undefined, undefined, secrets, perNamespace);
+    return (await repositories.access({ volumeNamespace: 'demo', location: 'default' }, signal)).password;
+  };
+  assert.equal(await passwordOf(true), 'of velero-repo-credentials-demo');
+  assert.equal(await passwordOf(false), 'of velero-repo-credentials');
 });
 
 test('a repository is asked for where there is a location for it, and nowhere else', async () => {

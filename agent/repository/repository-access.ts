@@ -29,6 +29,8 @@ export interface RepositoryDirectoryDeps {
   readonly locations: Store<BackupStorageLocation>;
   readonly repositories: Store<BackupRepository>;
   readonly cacheRoot: string;
+  /** Whether a namespace may have a Secret of its own with its repository's password. */
+  readonly perNamespacePasswords: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
@@ -76,7 +78,7 @@ export class RepositoryDirectory {
 
   /** `LOCATION_UNKNOWN`, `LOCATION_INVALID`, `SECRET_UNUSABLE`, `PASSWORD_MISSING`. */
   async access({ volumeNamespace, location: name }: RepositoryName, signal: AbortSignal): Promise<RepositoryAccess> {
-    const { locations, namespace, secrets, cacheRoot, environment } = this.#deps;
+    const { locations, namespace, secrets, cacheRoot, environment, perNamespacePasswords: perNamespace } = this.#deps;
     const object = locations.get(`${namespace}/${name}`);
     if (object === undefined) {
       throw new WindlassError(`there is no BackupStorageLocation ${name}`, {
@@ -89,7 +91,7 @@ export class RepositoryDirectory {
       location,
       volumeNamespace,
       ...(await readLocationSecrets(location, secrets, environment, signal)),
-      ...(await readRepositoryPasswords(secrets, signal)),
+      ...(await readRepositoryPasswords(secrets, { volumeNamespace, perNamespace }, signal)),
       derivedKey: this.#derivedKeys.get(`${name}/${volumeNamespace}`),
       cacheRoot,
       cacheBytes: cacheLimitBytes(this.#find({ volumeNamespace, location: name })?.spec.repositoryConfig),

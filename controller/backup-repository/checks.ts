@@ -1,4 +1,5 @@
 // Looks at repositories themselves, and remembers what was found: whether each is there, set up and opens with the password.
+import { hash } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
 import { isAbortError, serializeError, type SerializedError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -12,6 +13,7 @@ import {
   readLocation,
   readLocationSecrets,
   readRepositoryPasswords,
+  type RepositoryPasswords,
 } from '../../repo-format/velero/index.ts';
 import type { CheckView, LocationView } from './policy.ts';
 import { fullIntervalNs } from './repository-config.ts';
@@ -24,6 +26,8 @@ export interface CheckDeps {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Whoever opens repositories, on any node, knows of new passwords by then. */
   readonly rekeyAfterMs: number;
+  /** Whether a namespace may have a Secret of its own with its repository's password. */
+  readonly perNamespacePasswords: boolean;
   readonly onChecked?: (result: 'ready' | 'failed', seconds: number) => void;
 }
 
@@ -51,16 +55,19 @@ export class Checks {
   /** By the UID of the repository. */
   readonly #known = new Map<string, Remembered>();
   readonly #running = new Map<string, number>();
-  #passwordsSinceMs: number;
+  /** Since when the common Secret is as it is; it is watched. */
+  #commonSinceMs: number;
+  /** By volume namespace: nobody tells of a change of its own Secret, so a look at the repository finds it. */
+  readonly #ownSince = new Map<string, { readonly fingerprint: string; readonly sinceMs: number }>();
 
   constructor(deps: CheckDeps) {
     this.#deps = deps;
-    this.#passwordsSinceMs = deps.clock.monotonicMs();
+    this.#commonSinceMs = deps.clock.monotonicMs();
   }
 
-  /** The Secret of passwords has changed. */
+  /** The common Secret of passwords has changed. */
   onPasswords(): void {
-    this.#passwordsSinceMs = this.#deps.clock.monotonicMs();
+    this.#commonSinceMs = this.#deps.clock.monotonicMs();
     this.#deps.secrets.forget();
   }
 
@@ -108,16 +115,18 @@ export class Checks {
     mayCreate: boolean,
     outer: AbortSignal,
   ): Promise<PreparedRepository> {
-    const { secrets, environment, clock, random, logger } = this.#deps;
+    const { secrets, environment, clock, random, logger, perNamespacePasswords: perNamespace } = this.#deps;
+    const { volumeNamespace } = spec;
     const signal = AbortSignal.any([outer, AbortSignal.timeout(TIMEOUT_MS)]);
     const location = readLocation(object as unknown as Readonly<Record<string, unknown>>);
     const access = await readLocationSecrets(location, secrets, environment, signal);
-    const passwords = await readRepositoryPasswords(secrets, signal);
-    const located = locationStore(location, { volumeNamespace: spec.volumeNamespace, ...access });
+    const passwords = await readRepositoryPasswords(secrets, { volumeNamespace, perNamespace }, signal);
+    if (perNamespace) this.#noteOwn(volumeNamespace, passwords);
+    const located = locationStore(location, { volumeNamespace, ...access });
     const options = {
       ...passwords,
       mayCreate,
-      mayRekey: this.#rekeyInMs() <= 0,
+      mayRekey: this.#rekeyInMs(volumeNamespace) <= 0,
       fullIntervalNs: fullIntervalNs(spec.repositoryConfig),
       seen: this.#known.get(metadata.uid)?.seen,
     };
@@ -126,12 +135,20 @@ export class Checks {
     return await prepareVeleroRepository(located, options, deps, signal);
   }
 
-  #rekeyInMs(): number {
-    return this.#passwordsSinceMs + this.#deps.rekeyAfterMs - this.#deps.clock.monotonicMs();
+  #rekeyInMs(volumeNamespace: string): number {
+    const ownSinceMs = this.#ownSince.get(volumeNamespace)?.sinceMs ?? 0;
+    const sinceMs = Math.max(this.#commonSinceMs, ownSinceMs);
+    return sinceMs + this.#deps.rekeyAfterMs - this.#deps.clock.monotonicMs();
+  }
+
+  #noteOwn(volumeNamespace: string, { password, previousPassword = '' }: RepositoryPasswords): void {
+    const fingerprint = hash('sha256', JSON.stringify([password, previousPassword]));
+    if (this.#ownSince.get(volumeNamespace)?.fingerprint === fingerprint) return;
+    this.#ownSince.set(volumeNamespace, { fingerprint, sinceMs: this.#deps.clock.monotonicMs() });
   }
 
   #remember(
-    { metadata: { uid } }: BackupRepository,
+    { metadata: { uid }, spec: { volumeNamespace } }: BackupRepository,
     { place, access, isReadOnly }: LocationView,
     prepared: PreparedRepository | undefined,
   ): void {
@@ -141,7 +158,7 @@ export class Checks {
     const failures = isOk || before?.access !== access ? 0 : before.failures;
     // It may have become late enough while the check went on.
     const isEarly = prepared?.lacks === 'present-password' && !isReadOnly;
-    const okMs = isEarly ? Math.min(CHECK_MS, Math.max(0, this.#rekeyInMs())) : CHECK_MS;
+    const okMs = isEarly ? Math.min(CHECK_MS, Math.max(0, this.#rekeyInMs(volumeNamespace))) : CHECK_MS;
     const againMs = nowMs + (isOk ? okMs : Math.min(CHECK_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)));
     const seen = isOk ? prepared.seen : before?.seen;
     this.#known.set(uid, { place, access, isOk, againMs, failures: isOk ? 0 : failures + 1, seen });

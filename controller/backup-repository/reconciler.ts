@@ -357,7 +357,7 @@ const LACKS = {
 } as const;
 
 const PASSWORD_ADVICE =
-  'nothing was changed; after a change of the password on purpose, put the one before it into velero-repo-credentials as repository-password-previous';
+  'nothing was changed; after a change of the password on purpose, put the one before it into the same Secret as repository-password-previous';
 
 /** One line for people, with the code that docs/errors.md explains. */
 function explain({ message, code, cause }: SerializedError): string {

@@ -10,6 +10,8 @@ export interface CommonFlags {
   readonly logLevel: LogLevel;
   readonly cacheFolder: string;
   readonly scratchFolder: string;
+  /** Whether a namespace may have a Secret of its own with its repository's password. */
+  readonly perNamespacePasswords: boolean;
   readonly kubeconfig: string | undefined;
 }
 
@@ -110,13 +112,21 @@ function withCommonOptions(program: Command, environment: Environment): Command 
     .option('--log-format <format>', UNUSED)
     .option('--cache-folder <path>', 'caches of repositories', '/scratch/cache')
     .option('--scratch-folder <path>', 'temporary files', '/scratch')
+    .option('--per-namespace-repository-passwords', 'where no Velero server opens the repositories', false)
     .option('--kubeconfig <path>', 'outside of a cluster')
     .helpOption('-h, --help');
 }
 
 function commonFlags(given: CommonGiven): CommonFlags {
-  const { namespace, logLevel, cacheFolder, scratchFolder, kubeconfig } = given;
-  return { namespace, logLevel: levelOf(logLevel), cacheFolder, scratchFolder, kubeconfig };
+  const { namespace, logLevel, cacheFolder, scratchFolder, perNamespaceRepositoryPasswords, kubeconfig } = given;
+  return {
+    namespace,
+    logLevel: levelOf(logLevel),
+    cacheFolder,
+    scratchFolder,
+    perNamespacePasswords: perNamespaceRepositoryPasswords,
+    kubeconfig,
+  };
 }
 
 interface CommonGiven {
@@ -124,6 +134,7 @@ interface CommonGiven {
   readonly logLevel: string;
   readonly cacheFolder: string;
   readonly scratchFolder: string;
+  readonly perNamespaceRepositoryPasswords: boolean;
   readonly kubeconfig?: string;
 }
 

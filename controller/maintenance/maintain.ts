@@ -25,6 +25,7 @@ export interface MaintainOptions {
   readonly location: string;
   readonly cacheFolder: string;
   readonly scratchFolder: string;
+  readonly perNamespacePasswords: boolean;
   readonly memoryLimitBytes: number | undefined;
 }
 
@@ -47,12 +48,13 @@ export async function maintainRepository(
 ): Promise<MaintenanceReport> {
   const { client, clock, random, logger, environment } = deps;
   const { namespace, volumeNamespace, cacheFolder, scratchFolder, memoryLimitBytes } = options;
+  const { perNamespacePasswords: perNamespace } = options;
   const { spec } = await readyRepository(options, deps, signal);
   const object = await client.get(KINDS.backupStorageLocation, { name: options.location, namespace }, signal);
   const location = readLocation(object as unknown as Readonly<Record<string, unknown>>);
   const secrets = new Secrets({ client, clock, namespace, folder: join(scratchFolder, 'credentials') });
   const access = await readLocationSecrets(location, secrets, environment, signal);
-  const passwords = await readRepositoryPasswords(secrets, signal);
+  const passwords = await readRepositoryPasswords(secrets, { volumeNamespace, perNamespace }, signal);
   const rollbacks: string[] = [];
   const { repository } = await openVeleroRepository(
     locationStore(location, { volumeNamespace, ...access }),

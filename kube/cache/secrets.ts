@@ -40,6 +40,11 @@ export class Secrets {
     return value;
   }
 
+  /** Whether there is such a Secret, whatever is in it. */
+  async has(name: string, signal: AbortSignal): Promise<boolean> {
+    return (await this.#get(name, signal)) !== undefined;
+  }
+
   /** The path of a file that has the value; `SECRET_UNUSABLE` when there is none. Written anew when the value changes. */
   async file(name: string, key: string, signal: AbortSignal): Promise<string> {
     const value = await this.value(name, key, signal);

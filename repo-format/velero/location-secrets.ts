@@ -7,6 +7,8 @@ import type { LocationAccess } from './location-store.ts';
 export interface SecretSource {
   /** Undefined when there is no such Secret or key. */
   value(name: string, key: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
+  /** Whether there is such a Secret, whatever is in it. */
+  has(name: string, signal: AbortSignal): Promise<boolean>;
   /** The path of a file that has the value; `SECRET_UNUSABLE` when there is none. */
   file(name: string, key: string, signal: AbortSignal): Promise<string>;
 }
@@ -15,6 +17,13 @@ export interface RepositoryPasswords {
   readonly password: string;
   /** The one before, while the password is being changed. */
   readonly previousPassword?: string | undefined;
+}
+
+/** Whose passwords are asked for. */
+export interface PasswordQuestion {
+  readonly volumeNamespace: string;
+  /** Whether namespaces may have a Secret of their own. A stock server knows only the common one. */
+  readonly perNamespace: boolean;
 }
 
 export const PASSWORD_SECRET = 'velero-repo-credentials';
@@ -45,19 +54,33 @@ function sharedCredentials(
   return isAws && file !== undefined && file !== '' ? file : undefined;
 }
 
-/** `PASSWORD_MISSING` until somebody has made the Secret. */
+/** A namespace's name. It has 63 characters at most, so that the Secret's stays far below the 253 that it may have. */
+const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/**
+ * `PASSWORD_MISSING` until somebody has made the Secret. A namespace's own that is there without a password is not made up for by
+ * the common one: a repository that was made meanwhile would have that.
+ */
 export async function readRepositoryPasswords(
   secrets: SecretSource,
+  { volumeNamespace, perNamespace }: PasswordQuestion,
   signal: AbortSignal,
 ): Promise<RepositoryPasswords> {
+  const own = `${PASSWORD_SECRET}-${volumeNamespace}`;
+  const isOwn = perNamespace && NAMESPACE.test(volumeNamespace) && (await secrets.has(own, signal));
+  return readPasswords(secrets, isOwn ? own : PASSWORD_SECRET, signal);
+}
+
+async function readPasswords(secrets: SecretSource, name: string, signal: AbortSignal): Promise<RepositoryPasswords> {
   // Asked for at once: both are of the same version of the Secret.
   const [password = '', previous = ''] = await Promise.all(
     [PASSWORD_KEY, PREVIOUS_PASSWORD_KEY].map(async (key) =>
-      text((await secrets.value(PASSWORD_SECRET, key, signal)) ?? NOTHING).trim(),
+      text((await secrets.value(name, key, signal)) ?? NOTHING).trim(),
     ),
   );
   if (password === '') {
-    throw new WindlassError(`Secret ${PASSWORD_SECRET} has no ${PASSWORD_KEY}: the Velero server makes it`, {
+    const maker = name === PASSWORD_SECRET ? ': the Velero server makes it' : '';
+    throw new WindlassError(`Secret ${name} has no ${PASSWORD_KEY}${maker}`, {
       code: 'PASSWORD_MISSING',
       retry: 'transient',
     });

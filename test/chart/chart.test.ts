@@ -20,7 +20,10 @@ interface Manifest {
     readonly template: {
       readonly metadata: { readonly labels: Readonly<Record<string, string>> };
       readonly spec: {
-        readonly containers: readonly { readonly securityContext: { readonly capabilities: object } }[];
+        readonly containers: readonly {
+          readonly args?: readonly string[];
+          readonly securityContext: { readonly capabilities: object };
+        }[];
         readonly volumes: readonly { readonly name: string }[];
       };
     };
@@ -79,6 +82,20 @@ test('the controller, the monitor and the helper come when they are asked for', 
   assert.deepEqual(names(await manifests('--set=restoreHelper.enabled=false'), 'ConfigMap'), []);
 });
 
+test('agent and controller are told of passwords of namespaces, and get no right more for them', async () => {
+  const flag = '--per-namespace-repository-passwords';
+  const withController = await manifests('--set=controller.enabled=true');
+  const list = await manifests('--set=controller.enabled=true,repositoryPasswords.perNamespace=true');
+  const told = (all: readonly Manifest[]): string[] =>
+    all
+      .filter(({ spec }) => spec?.template?.spec.containers.some(({ args = [] }) => args.includes(flag)))
+      .map(({ metadata }) => metadata.name)
+      .sort();
+  assert.deepEqual([told(withController), told(list)], [[], ['node-agent', 'windlass-controller']]);
+  const roles = (all: readonly Manifest[]): readonly Manifest[] => all.filter(({ kind }) => kind.endsWith('Role'));
+  assert.deepEqual(roles(list), roles(withController));
+});
+
 test('labels that Velero looks for cannot be changed', async () => {
   const list = await manifests('--set=agent.podLabels.role=other,agent.podLabels.team=storage');
   const { labels } = list.find(({ kind }) => kind === 'DaemonSet')?.spec.template.metadata ?? assert.fail();
@@ -95,6 +112,7 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ['agent.operationTimeout=4', /operationTimeout/],
   ['image.digest=sha256:12', /digest/],
   ['restoreHelper.image.repository=helper', /repository/],
+  ['repositoryPasswords.perNamespace=true', /without controller\.enabled/],
   ['agent.config.x=1,agent.existingConfigMap=y', /both set/],
 ];
 

@@ -70,6 +70,7 @@ async function aVelero(t: TestContext): Promise<Place> {
     logLevel: 'error',
     cacheFolder: join(scratch, 'cache'),
     scratchFolder: scratch,
+    perNamespacePasswords: false,
     kubeconfig: undefined,
     deployment: 'windlass-controller',
     serverDeployment: 'velero',
@@ -87,8 +88,11 @@ async function aVelero(t: TestContext): Promise<Place> {
   return { namespace, bucket, scratch, flags };
 }
 
-async function setPasswords(namespace: string, passwords: Readonly<Record<string, string>>): Promise<void> {
-  const name = 'velero-repo-credentials';
+async function setPasswords(
+  namespace: string,
+  passwords: Readonly<Record<string, string>>,
+  name = 'velero-repo-credentials',
+): Promise<void> {
   const data = Object.fromEntries(
     Object.entries(passwords).map(([key, text]) => [key, Buffer.from(`${text}\n`).toString('base64')]),
   );
@@ -239,6 +243,35 @@ test('a wrong password makes it NotReady and changes nothing; with the one befor
   await whenRepository(place, name, isReady);
 });
 
+test("a namespace's own password is its repository's, its maintenance's, and of no other namespace", async (t) => {
+  const aPlace = await aVelero(t);
+  const place = { ...aPlace, flags: { ...aPlace.flags, perNamespacePasswords: true } };
+  await setPasswords(place.namespace, { 'repository-password': 'of demo' }, 'velero-repo-credentials-demo');
+  await startController(t, place);
+  await askFor(place, 'demo', { maintenanceFrequency: '1s' });
+  await askFor(place, 'other');
+  for (const name of ['demo', 'other']) await whenRepository(place, `${name}-default-kopia`, isReady);
+  const { containers } = ((await whenJob(place)) as Job & { readonly spec: JobSpec }).spec.template.spec;
+  assert.ok(containers[0]?.args.includes('--per-namespace-repository-passwords'));
+
+  const { namespace, scratchFolder: scratch, cacheFolder } = place.flags;
+  const deps = {
+    client: fixture.admin,
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+    environment: {},
+  };
+  const maintain = async (volumeNamespace: string, perNamespacePasswords: boolean): Promise<string> => {
+    const told = { volumeNamespace, repositoryType: 'kopia', location: 'default', memoryLimitBytes: undefined };
+    const options = { namespace, scratchFolder: scratch, cacheFolder, perNamespacePasswords, ...told };
+    return (await maintainRepository(options, deps, AbortSignal.timeout(60_000))).outcome;
+  };
+  assert.equal(await maintain('demo', true), 'done');
+  assert.equal(await maintain('other', true), 'done');
+  await assert.rejects(maintain('demo', false), { code: 'PASSWORD_WRONG' });
+});
+
 test('another place of its location makes it NotReady, then Ready there; a lost repository is made anew', async (t) => {
   const place = await aVelero(t);
   const stop = await startController(t, place);
@@ -295,7 +328,7 @@ test('maintenance: a bounded Job like the Deployment, its entry, and one that so
     logger: silentLogger,
     environment: {},
   };
-  const options = { namespace, scratchFolder: scratch, cacheFolder, ...told };
+  const options = { namespace, scratchFolder: scratch, cacheFolder, perNamespacePasswords: false, ...told };
   const report = await maintainRepository(options, deps, AbortSignal.timeout(60_000));
   assert.equal(report.outcome, 'done');
   await endJob(place, job, 'succeeded');

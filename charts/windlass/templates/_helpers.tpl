@@ -26,6 +26,16 @@ windlass-node-agent-config
 {{- end -}}
 {{- end }}
 
+{{/* The same for all who open repositories. */}}
+{{- define "windlass.passwordArgs" -}}
+{{- if .Values.repositoryPasswords.perNamespace -}}
+{{- if not .Values.controller.enabled -}}
+{{- fail "repositoryPasswords.perNamespace without controller.enabled: the Velero server would make every repository with the one password that it knows" -}}
+{{- end -}}
+- --per-namespace-repository-passwords
+{{- end -}}
+{{- end }}
+
 {{/* What no container of the chart may do. */}}
 {{- define "windlass.confined" -}}
 allowPrivilegeEscalation: false
