@@ -17,7 +17,8 @@ import {
 import { hasCode, WindlassError } from '../../base/errors.ts';
 import type { VolumeRoot } from './volume-root.ts';
 
-const FOLDER = '.velero';
+/** The name is Velero's, and nothing in it is data of the volume. */
+export const MARKER_FOLDER = '.velero';
 const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const FILE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -177,7 +178,7 @@ function writeMarker(volume: VolumeRoot, name: string, content: string): void {
 
 /** Nothing is called when there is no folder and none is made. `VOLUME_MARKER` for whatever the file system refuses. */
 function withFolder(volume: VolumeRoot, create: boolean, use: (fd: number) => void): void {
-  const path = at(volume.fd, FOLDER);
+  const path = at(volume.fd, MARKER_FOLDER);
   try {
     if (create) makeFolder(path);
     const fd = openFolder(path, create);
@@ -189,7 +190,7 @@ function withFolder(volume: VolumeRoot, create: boolean, use: (fd: number) => vo
       closeSync(fd);
     }
   } catch (cause) {
-    throw new WindlassError(`the markers in ${FOLDER} of the volume cannot be read or written`, {
+    throw new WindlassError(`the markers in ${MARKER_FOLDER} of the volume cannot be read or written`, {
       code: 'VOLUME_MARKER',
       cause,
     });
@@ -205,15 +206,22 @@ function openFolder(path: string, mustBe: boolean): number | undefined {
   }
 }
 
-/** The name is Velero's: what is no folder there gives way, as it does to Velero. */
+/** What is no folder there gives way, as it does to Velero; but it is somebody's, and stays beside it under another name. */
 function makeFolder(path: string): void {
   try {
     mkdirSync(path, { mode: 0o755 });
   } catch (error) {
     if (!hasCode(error, 'EEXIST')) throw error;
     if (lstatSync(path).isDirectory()) return;
-    unlinkSync(path);
+    renameSync(path, freeName(`${path}.saved`));
     mkdirSync(path, { mode: 0o755 });
+  }
+}
+
+function freeName(path: string): string {
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? path : `${path}-${number}`;
+    if (lstatSync(name, { throwIfNoEntry: false }) === undefined) return name;
   }
 }
 

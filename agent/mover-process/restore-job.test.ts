@@ -10,6 +10,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -133,6 +134,41 @@ test('the marker of another agent counts, and it is said that nothing was restor
   const outcome = await fixture.restore(fixture.restoreJob(volume, snapshotId));
   assert.equal(outcome.foundOver, 'marker');
   assert.deepEqual(readdirSync(volume.path), ['.velero']);
+});
+
+test('what a restore before the backup has left in .velero is not restored, whatever it is', async (t) => {
+  const { fixture, source } = await stored(t);
+  const elsewhere = scratchFolder(t, 'elsewhere');
+  const make: readonly ((path: string) => void)[] = [
+    (path) => {
+      mkdirSync(path);
+      writeFileSync(join(path, 'earlier-restore'), '');
+      writeFileSync(join(path, `${UID}.failed`), 'of another time');
+    },
+    (path) => symlinkSync(elsewhere, path),
+    (path) => writeFileSync(path, 'a file'),
+  ];
+  for (const [i, makeFolder] of make.entries()) {
+    makeFolder(join(source, '.velero'));
+    const place = { root: fixture.folder, names: ['pods', 'source', ...source.split('/').slice(-3)], isMount: false };
+    const { snapshotId } = await fixture.backUp(fixture.backupJob(place, { runId: `again-${i}` }));
+    rmSync(join(source, '.velero'), { recursive: true });
+    const volume = fixture.volume(`target-${i}`);
+    const { files } = await fixture.restore(fixture.restoreJob(volume, snapshotId));
+    assert.equal(files, 2);
+    assert.deepEqual(readdirSync(join(volume.path, '.velero')), [UID]);
+    assert.deepEqual(readdirSync(volume.path).sort(), ['.velero', 'b', 'folder']);
+  }
+  assert.deepEqual(readdirSync(elsewhere), []);
+});
+
+test('what is in .velero is backed up like anything else, as by Velero', async (t) => {
+  const fixture = await MoverFixture.create(t);
+  const volume = fixture.volume('source');
+  mkdirSync(join(volume.path, '.velero'));
+  writeFileSync(join(volume.path, '.velero', 'a'), 'text');
+  const { files, totalBytes } = await fixture.backUp(fixture.backupJob(volume));
+  assert.deepEqual([files, totalBytes], [1, 4]);
 });
 
 test('a snapshot that is not there is said to be missing, and no marker is written', async (t) => {

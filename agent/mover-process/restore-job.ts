@@ -7,6 +7,7 @@ import { loadSnapshot, type ManifestId, type SnapshotManifest } from '../../repo
 import type { RestoreJob, RestoreOutcome } from '../datapath/job.ts';
 import {
   hasBegunMarker,
+  MARKER_FOLDER,
   openClosedRoot,
   prepareMarkers,
   readDoneMarker,
@@ -20,7 +21,7 @@ import { openRepository } from './open-repository.ts';
 import { keepReceiptOrLog } from './receipts.ts';
 
 /** What a new volume has in it. */
-const OF_THE_VOLUME = new Set(['lost+found', '.velero']);
+const OF_THE_VOLUME = new Set(['lost+found', MARKER_FOLDER]);
 
 export async function runRestoreJob(job: RestoreJob, context: MoverContext): Promise<RestoreOutcome> {
   const volume = openVolume(job.volume);
@@ -43,6 +44,8 @@ export async function runRestoreJob(job: RestoreJob, context: MoverContext): Pro
         manifest,
         // By descriptor: a volume that is mounted over it meanwhile is another one.
         target: `/proc/self/fd/${volume.fd}`,
+        // What a restore before the backup has left there: it is this restore's now. Velero restores it, and removes it at the end.
+        leaveOut: [MARKER_FOLDER],
         overwrite: job.onNotEmpty === 'keep' ? 'never' : 'if-different',
         sparse: job.isSparse ? 'always' : 'as-stored',
         ...(job.parallel === undefined ? {} : { parallel: job.parallel }),
@@ -55,7 +58,12 @@ export async function runRestoreJob(job: RestoreJob, context: MoverContext): Pro
     });
     const told = { ...receipt, target: pathOf(job.volume) };
     const kept = await keepReceiptOrLog(job.receiptFolder, job.runId, told, logger);
-    logger.info('restored', { receipt: kept, status: receipt.status, failed: receipt.failed.count });
+    logger.info('restored', {
+      receipt: kept,
+      status: receipt.status,
+      failed: receipt.failed.count,
+      leftOut: receipt.leftOut.paths,
+    });
     requireWhole(receipt);
     volume.requireSame();
     const closedRootMode = openClosedRoot(volume);

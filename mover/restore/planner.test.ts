@@ -43,6 +43,7 @@ function runOf(repository: Repository, handles: DirectoryHandles): RunContext {
     temporaryNames: new TemporaryNames('run'),
     overwrite: 'if-different',
     deleteExtra: false,
+    leftOut: new Set(),
     sparse: 'as-stored',
     dryRun: false,
     signal: SIGNAL,

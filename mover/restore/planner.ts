@@ -153,9 +153,7 @@ export class RestorePlanner {
       const parsed = await this.#read(from.objectId);
       this.#tree.describe(directory, parsed);
       const named = this.#checkNames(directory, parsed);
-      const existing = directory.existed
-        ? this.#tree.list(directory, new Set(named.map(({ name }) => nameKey(name))))
-        : NO_NAMES;
+      const existing = directory.existed ? this.#tree.list(directory, this.#wantedIn(directory, named)) : NO_NAMES;
       const children: NamedEntry[] = [];
       let planned = 0;
       for (const { name, entry } of named) {
@@ -176,6 +174,12 @@ export class RestorePlanner {
     }
   }
 
+  /** Keys of the names that may stay. */
+  #wantedIn({ depth }: TargetDirectory, named: readonly NamedEntry[]): ReadonlySet<string> {
+    const wanted = new Set(named.map(({ name }) => nameKey(name)));
+    return depth === 0 ? wanted.union(this.#run.leftOut) : wanted;
+  }
+
   /** Not the failure of one entry: nothing more can be done. */
   #endsTheRun(error: unknown): boolean {
     const code = errorCode(error) ?? '';
@@ -188,13 +192,18 @@ export class RestorePlanner {
     return parseDirectory(bytes instanceof Uint8Array ? bytes : await bytes);
   }
 
-  /** Entries whose names can be names, each once. The others are in the receipt. */
+  /** Entries whose names can be names, each once, but for those that are to be left out. The others are in the receipt. */
   #checkNames(directory: TargetDirectory, parsed: ParsedDirectory): NamedEntry[] {
     const seen = new Set<string>();
     const named: NamedEntry[] = [];
+    const leftOut = directory.depth === 0 && this.#run.leftOut.size > 0 ? this.#run.leftOut : undefined;
     for (const entry of parsed.entries) {
       const name = entryName(entry);
       const key = entry.extra?.rawName === undefined ? nameKeyOf(name, entry.name) : nameKey(name);
+      if (leftOut?.has(key) === true) {
+        this.#run.receipt.leftOut.add(directory.pathOf(name));
+        continue;
+      }
       let problem = nameProblem(name);
       let code = 'RESTORE_NAME_UNSAFE';
       if (problem === undefined && seen.has(key)) {

@@ -55,6 +55,8 @@ export interface RestoreReceipt {
   /** What was there, different, and left alone (`overwrite: never`). */
   readonly kept: { readonly count: number; readonly paths: readonly string[] };
   readonly deleted: { readonly count: number; readonly paths: readonly string[] };
+  /** What the snapshot has, and was not to be restored. What is below is not counted. */
+  readonly leftOut: { readonly count: number; readonly paths: readonly string[] };
   readonly failed: { readonly count: number; readonly entries: readonly FailedPath[] };
   readonly attributes: readonly RefusedAttribute[];
   /** What a run that was killed had left behind and this one removed. */
@@ -86,6 +88,7 @@ export class ReceiptBuilder {
   readonly unchanged = noEntries();
   readonly kept = new PathList();
   readonly deleted = new PathList();
+  readonly leftOut = new PathList();
   readonly #failed: FailedPath[] = [];
   #failedCount = 0;
   readonly #attributes = new Map<string, RefusedAttribute>();
@@ -133,6 +136,7 @@ export class ReceiptBuilder {
       unchanged: this.unchanged,
       kept: { count: this.kept.count, paths: this.kept.paths },
       deleted: { count: this.deleted.count, paths: this.deleted.paths },
+      leftOut: { count: this.leftOut.count, paths: this.leftOut.paths },
       failed: { count: this.#failedCount, entries: this.#failed },
       attributes,
       leftoversRemoved: this.leftoversRemoved,

@@ -281,6 +281,37 @@ describe('what is in the target already', { skip }, () => {
     assert.equal(readFileSync(join(outside, 'precious'), 'utf8'), 'x');
   });
 
+  test('what is to be left out is not restored, whatever it is, and what is there of it stays', async (t) => {
+    const elsewhere = memoryFolder(t, 'elsewhere');
+    const kinds = [directory(), file('x'), symlink(elsewhere)] as const;
+    for (const kind of kinds) {
+      const isFolder = kind === kinds[0];
+      const spec = {
+        a: file('a'),
+        'd/.mark/deep': file('deep'),
+        d: directory(),
+        'd/.mark': directory(),
+        '.mark': kind,
+      };
+      const from = tree(isFolder ? { ...spec, '.mark/old': file('old') } : spec).temporary(t);
+      const repository = await createTestRepository(t);
+      const manifest = await snapshotOf(repository, from);
+      const to = memoryFolder(t, 'target');
+      mkdirSync(join(to, '.mark'));
+      writeFileSync(join(to, '.mark', 'new'), 'new');
+      const options = { target: to, leaveOut: ['.mark', '.none'], deleteExtra: true, verify: true };
+      const receipt = await restore(repository, manifest, options);
+      assert.deepEqual([receipt.status, receipt.leftOut], ['complete', { count: 1, paths: ['.mark'] }]);
+      assert.deepEqual([receipt.expected.files, receipt.restored.files, receipt.verified?.files], [2, 2, 2]);
+      assert.deepEqual(readdirSync(join(to, '.mark')), ['new']);
+      assert.equal(readFileSync(join(to, 'd/.mark/deep'), 'utf8'), 'deep', 'only directly below the root');
+      const fresh = join(memoryFolder(t, 'fresh'), 'new');
+      await restore(repository, manifest, { ...options, target: fresh });
+      assert.deepEqual(readdirSync(fresh).sort(), ['a', 'd']);
+    }
+    assert.deepEqual(readdirSync(elsewhere), []);
+  });
+
   test('a directory in the place of a file is a conflict, unless extras may go', async (t) => {
     const from = tree({ a: file('x'), b: directory(), 'b/c': file('y') }).temporary(t);
     const repository = await createTestRepository(t);

@@ -29,7 +29,7 @@ import {
 } from '../posix/libc.ts';
 import { type AttributePolicy, AttributeWriter } from './attributes.ts';
 import { DirectoryTree } from './directory-tree.ts';
-import { TemporaryNames } from './entry-name.ts';
+import { encodeName, nameKey, TemporaryNames } from './entry-name.ts';
 import type { OverwriteRule } from './existing-entry.ts';
 import { HardLinks } from './hard-links.ts';
 import { LaneControl, type LaneOptions } from './lane.ts';
@@ -56,6 +56,8 @@ export interface RestoreOptions {
   readonly target: string;
   readonly overwrite?: OverwriteRule;
   readonly deleteExtra?: boolean;
+  /** Names directly below what is restored that are left out, whatever they are; what the target has of them stays as it is. */
+  readonly leaveOut?: readonly string[];
   readonly skip?: readonly SkippableAttribute[];
   readonly dryRun?: boolean;
   /** Read everything back and compare it with the snapshot. */
@@ -175,7 +177,7 @@ class Restore {
   }
 
   #context(): RunContext {
-    const { overwrite, deleteExtra, sparse, dryRun, skip = [] } = this.#options;
+    const { overwrite, deleteExtra, leaveOut = [], sparse, dryRun, skip = [] } = this.#options;
     const policy: AttributePolicy = {
       owners: !skip.includes('owners'),
       modes: !skip.includes('modes'),
@@ -198,6 +200,7 @@ class Restore {
       temporaryNames: new TemporaryNames(this.#runId),
       overwrite: overwrite ?? 'if-different',
       deleteExtra: deleteExtra ?? false,
+      leftOut: new Set(leaveOut.map((name) => nameKey(encodeName(name)))),
       sparse: sparse ?? 'as-stored',
       dryRun: dryRun ?? false,
       signal: this.#signal,

@@ -28,6 +28,8 @@ export interface RunContext {
   readonly temporaryNames: TemporaryNames;
   readonly overwrite: OverwriteRule;
   readonly deleteExtra: boolean;
+  /** Keys of names directly below the root that are not restored, and not touched. */
+  readonly leftOut: ReadonlySet<string>;
   readonly sparse: SparseRule;
   readonly dryRun: boolean;
   readonly clock: Clock;

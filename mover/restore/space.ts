@@ -8,14 +8,16 @@ import {
   parseDirectory,
 } from '../../repo-format/index.ts';
 import { StatRecord, close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openat, statAt } from '../posix/libc.ts';
-import { nameProblem } from './entry-name.ts';
+import { nameKey, nameProblem } from './entry-name.ts';
 import { decideExisting } from './existing-entry.ts';
 import { type RunContext, type SparseRule, entryName, plannedEntry } from './run-context.ts';
 
 /** What a restore of `root` into `targetFd` will write at most, by what the directory objects say. */
 export async function countNeededBytes(run: RunContext, root: DirectoryEntry, targetFd: number): Promise<number> {
-  return new SpaceCounter(run).count(root, targetFd);
+  return new SpaceCounter(run).count(root, targetFd, run.leftOut);
 }
+
+const NOTHING: ReadonlySet<string> = new Set();
 
 class SpaceCounter {
   readonly #run: RunContext;
@@ -27,7 +29,7 @@ class SpaceCounter {
   }
 
   /** @param fd of the directory in the target, -1 when there is none */
-  async count(directory: DirectoryEntry, fd: number): Promise<number> {
+  async count(directory: DirectoryEntry, fd: number, leftOut: ReadonlySet<string> = NOTHING): Promise<number> {
     const { readSmallObject, signal } = this.#run;
     signal.throwIfAborted();
     if (directory.objectId === '') return 0;
@@ -35,7 +37,7 @@ class SpaceCounter {
     const { entries } = parseDirectory(await readSmallObject(directory.objectId, signal));
     for (const entry of entries) {
       const name = entryName(entry);
-      if (nameProblem(name) !== undefined) continue;
+      if (nameProblem(name) !== undefined || (leftOut.size > 0 && leftOut.has(nameKey(name)))) continue;
       if (entry.type !== 'd') {
         needed += await this.#countFile(entry, name, fd);
         continue;

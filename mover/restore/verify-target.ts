@@ -73,6 +73,7 @@ export class TargetVerifier {
         const name = entryName(entry);
         const key = nameKey(name);
         if (nameProblem(name) !== undefined || seen.has(key)) continue;
+        if (directory.depth === 0 && this.#run.leftOut.has(key)) continue;
         seen.add(key);
         if (entry.type === 'd') children.push(entry);
         else await this.verifyEntry(directory, plannedEntry(entry, name));
