@@ -27,6 +27,8 @@ interface Known {
 }
 
 const MAX_MESSAGE_LENGTH = 1024;
+/** Of any object. */
+const MAX_NAME_LENGTH = 253;
 const MAX_KNOWN = 2000;
 const MAX_WAITING = 1000;
 
@@ -89,7 +91,7 @@ export class EventRecorder {
       known.count++;
       if (await this.#countOn(known, { count: known.count, message, lastTimestamp: at })) return;
     }
-    const place = { name: `${name}.${stampNs.toString(16)}`, ...(namespace === undefined ? {} : { namespace }) };
+    const place = { name: eventName(name, stampNs), ...(namespace === undefined ? {} : { namespace }) };
     const { apiVersion, kind } = object;
     await client.create<CoreEvent>(KINDS.event, {
       metadata: place,
@@ -112,4 +114,11 @@ export class EventRecorder {
     this.#known.set(key, { name: place, count: 1 });
     if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.keys().next().value ?? '');
   }
+}
+
+/** The object's own name, of a long one as much as there is room for. */
+function eventName(name: string, stampNs: bigint): string {
+  const suffix = `.${stampNs.toString(16)}`;
+  const stem = name.slice(0, MAX_NAME_LENGTH - suffix.length).replace(/[-.]+$/, '');
+  return `${stem}${suffix}`;
 }

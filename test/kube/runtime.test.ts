@@ -138,6 +138,23 @@ test('events: the first of a reason is made, later ones count on in it, a forgot
   );
 });
 
+test('an object with the longest name there may be has events, too', async () => {
+  const { client, admin } = fixture;
+  const namespace = await fixture.namespace();
+  // Cut anywhere near its end it would end with a hyphen, which no part of a name may.
+  const name = `${'x'.repeat(226)}${'-'.repeat(26)}y`;
+  assert.equal(name.length, 253);
+  const object = await admin.create(KINDS.configMap, aConfigMap(namespace, name));
+  const recorder = new EventRecorder({ client, clock: systemClock, ...deps });
+  recorder.record(object, { reason: 'Long', message: 'told' });
+  await recorder.flush();
+  const { items } = await admin.list(KINDS.event, { namespace });
+  assert.deepEqual(
+    items.map(({ message }) => message),
+    ['told'],
+  );
+});
+
 test('events that cannot be written hold nothing up', async () => {
   const { client, admin, proxy } = fixture;
   const namespace = await fixture.namespace();
