@@ -102,3 +102,7 @@ test('a message stays short enough to fit beside a specification that has said i
   assert.match(transitions.statusMessage(long), /^x{4096}…$/);
   assert.equal(transitions.statusMessage('short'), 'short');
 });
+
+test('a message is one line, whatever the names in it are', () => {
+  assert.equal(transitions.statusMessage('no volume a\nCompleted\r\n\u001b[0m'), 'no volume a Completed [0m');
+});

@@ -9,8 +9,12 @@ export function timestamp(nowMs: number): string {
 
 const MAX_MESSAGE_LENGTH = 4096;
 
-/** What an object says of itself may be long, and would not fit into it a second time: no write would ever end it. */
-export function statusMessage(text: string): string {
+/**
+ * One line. What an object says of itself may be long, and would not fit into it a second time: no write would ever end it; and its
+ * names may hold anything.
+ */
+export function statusMessage(said: string): string {
+  const text = said.replaceAll(/\p{Cc}+/gu, ' ');
   return text.length <= MAX_MESSAGE_LENGTH ? text : `${text.slice(0, MAX_MESSAGE_LENGTH)}…`;
 }
 
