@@ -225,6 +225,7 @@ export class Agent {
       settings: () => this.#settings(),
       onNotEmpty: this.#flags.restoreNotEmpty,
       receiptFolder: join(this.#flags.cacheFolder, 'receipts'),
+      helperDeadlineSeconds: this.#flags.restoreHelperDeadlineSeconds,
       mover: { ...this.#moverOptions(), logger: this.#deps.logger },
       onOutcome: ({ totalBytes, files }) => this.#metrics.moved('restore', totalBytes, files, 0),
     });

@@ -19,6 +19,21 @@ test("the command line of Velero's DaemonSet is taken as it is", () => {
   assert.deepEqual(minutes, [10, 30, 240]);
 });
 
+test('the deadline of the init container is one that it takes, and none unless it is asked for', (t) => {
+  const deadlineOf = (text: string) =>
+    parseFlags([`--restore-helper-deadline=${text}`], environment).restoreHelperDeadlineSeconds;
+  assert.equal(parseFlags([], environment).restoreHelperDeadlineSeconds, undefined);
+  assert.deepEqual(['1s', '36h', '480h'].map(deadlineOf), [1, 129_600, 1_728_000]);
+  const exit = t.mock.method(process, 'exit', () => {
+    throw new Error('exit');
+  });
+  t.mock.method(process.stderr, 'write', () => true);
+  for (const text of ['0', '0s', '-1h', '500ms', '1500ms', '480h1s', '3600', 'never', '']) {
+    assert.throws(() => deadlineOf(text), /exit/, text);
+  }
+  assert.equal(exit.mock.callCount(), 9);
+});
+
 test("Velero's names of log levels mean the nearest of ours", () => {
   const levels = ['trace', 'debug', 'info', 'warning', 'warn', 'error', 'fatal', 'panic'];
   assert.deepEqual(

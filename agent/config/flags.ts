@@ -22,6 +22,8 @@ export interface AgentFlags {
   readonly credentialsFolder: string;
   readonly unreadableFiles: 'report' | 'fail';
   readonly restoreNotEmpty: 'overwrite' | 'keep' | 'fail';
+  /** After how long the init container of a restored pod is to give up; undefined: its own day. */
+  readonly restoreHelperDeadlineSeconds: number | undefined;
   readonly memoryLimitBytes: number;
   /** Whether a namespace may have a Secret of its own with its repository's password. */
   readonly perNamespacePasswords: boolean;
@@ -33,6 +35,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const MIB = 1 << 20;
 /** What a data mover stays below without a budget of its own. */
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
+const MAX_HELPER_DEADLINE_SECONDS = 20 * 24 * 3600;
 /** Levels that Velero has beside ours. */
 const VELERO_LEVELS: ReadonlyMap<string, LogLevel> = new Map([
   ['trace', 'debug'],
@@ -72,6 +75,11 @@ export function parseFlags(argv: readonly string[], environment: Environment): A
         .choices(['overwrite', 'keep', 'fail'])
         .default('overwrite'),
     )
+    .option(
+      '--restore-helper-deadline <duration>',
+      'when the init container of a restored pod gives up',
+      helperDeadline,
+    )
     .option('--memory-limit <MiB>', 'what one data mover stays below', mebibytes, DEFAULT_MEMORY_BYTES)
     .option('--per-namespace-repository-passwords', 'where no Velero server opens the repositories', false)
     .option('--kubeconfig <path>', 'outside of a cluster')
@@ -95,6 +103,7 @@ export function parseFlags(argv: readonly string[], environment: Environment): A
     credentialsFolder: given.credentialsFolder,
     unreadableFiles: given.unreadableFiles,
     restoreNotEmpty: given.restoreNotEmpty,
+    restoreHelperDeadlineSeconds: given.restoreHelperDeadline,
     memoryLimitBytes: given.memoryLimit,
     perNamespacePasswords: given.perNamespaceRepositoryPasswords,
     kubeconfig: given.kubeconfig,
@@ -116,6 +125,7 @@ interface GivenFlags {
   readonly credentialsFolder: string;
   readonly unreadableFiles: 'report' | 'fail';
   readonly restoreNotEmpty: 'overwrite' | 'keep' | 'fail';
+  readonly restoreHelperDeadline?: number;
   readonly memoryLimit: number;
   readonly perNamespaceRepositoryPasswords: boolean;
   readonly kubeconfig?: string;
@@ -129,6 +139,15 @@ function duration(text: string): number {
   const ms = parseGoDurationMs(text);
   if (ms === undefined || ms <= 0) throw new InvalidArgumentError(`not a duration such as 10m or 1h30m: ${text}`);
   return ms;
+}
+
+/** In seconds, within what the init container takes for a deadline (restore-helper/marker-text.ts). */
+function helperDeadline(text: string): number {
+  const seconds = duration(text) / 1000;
+  if (!Number.isInteger(seconds) || seconds > MAX_HELPER_DEADLINE_SECONDS) {
+    throw new InvalidArgumentError(`not a duration of whole seconds up to 480h: ${text}`);
+  }
+  return seconds;
 }
 
 function mebibytes(text: string): number {

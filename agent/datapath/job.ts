@@ -76,6 +76,8 @@ export interface RestoreJob extends CommonJob {
   /** False when the pod's init container has seen all markers: its containers run, and nothing may be restored any more. */
   readonly isAwaited: boolean;
   readonly onNotEmpty: 'overwrite' | 'keep' | 'fail';
+  /** When the init container gives up; its own default when undefined. */
+  readonly helperDeadlineSeconds?: number | undefined;
 }
 
 /** Tells the init container how its restore ended, or that it is over. */

@@ -35,6 +35,11 @@ export interface FailureReason {
   readonly podVolumeRestore: string;
 }
 
+/** What the init container is asked for; Velero's does not look at it. */
+export interface HelperOptions {
+  readonly deadlineSeconds: number;
+}
+
 /** Which PodVolumeRestore has restored the volume: several of one Restore may be for the same. */
 export interface RestoredBy {
   /** `NAMESPACE/NAME`. */
@@ -77,12 +82,14 @@ export function writeFailureMarker(volume: VolumeRoot, restoreUid: string, reaso
 
 /**
  * Before the data: what an earlier attempt has left is gone, and the folder is there, so that the marker's coming does not change the
- * time of the restored root. A file says that the data may have come in part.
+ * time of the restored root. A file says that the data may have come in part; another, where it is wanted, what the init container is
+ * asked for.
  */
-export function prepareMarkers(volume: VolumeRoot, restoreUid: string): void {
+export function prepareMarkers(volume: VolumeRoot, restoreUid: string, options?: HelperOptions): void {
   withFolder(volume, true, (fd) => {
     for (const name of [restoreUid, `${restoreUid}.failed`]) ignoring('ENOENT', () => unlinkSync(at(fd, name)));
   });
+  if (options !== undefined) writeMarker(volume, `${restoreUid}.options`, `${JSON.stringify(options)}\n`);
   writeMarker(volume, begunName(restoreUid), ROOM_FOR_AN_END);
 }
 

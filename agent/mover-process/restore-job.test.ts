@@ -19,6 +19,7 @@ import { test, type TestContext } from 'node:test';
 import { MoverFixture } from '../../test/harness/mover-fixture.ts';
 import { scratchFolder } from '../../test/harness/scratch.ts';
 import { describeTree } from '../../test/harness/tree.ts';
+import { lookAtVolume } from '../../restore-helper/marker-folder.ts';
 import type { Message, RestoreJob } from '../datapath/job.ts';
 import { runMarkJob } from './mark-job.ts';
 
@@ -169,6 +170,24 @@ test('what is in .velero is backed up like anything else, as by Velero', async (
   writeFileSync(join(volume.path, '.velero', 'a'), 'text');
   const { files, totalBytes } = await fixture.backUp(fixture.backupJob(volume));
   assert.deepEqual([files, totalBytes], [1, 4]);
+});
+
+test('the helper finds the deadline as long as it waits, and none where none is wanted', async (t) => {
+  const { fixture, snapshotId } = await stored(t);
+  const options = { deadlineSeconds: 1_728_000 };
+  const volume = fixture.volume('target');
+  const stopped = new AbortController();
+  const stop = ({ type }: Message): void => {
+    if (type === 'started') stopped.abort(new DOMException('the agent is gone', 'AbortError'));
+  };
+  const job = fixture.restoreJob(volume, snapshotId, { helperDeadlineSeconds: 1_728_000 });
+  await assert.rejects(fixture.restore(job, { on: stop, signal: stopped.signal }), { name: 'AbortError' });
+  assert.deepEqual(await lookAtVolume(volume.path, UID), { state: 'waiting', options });
+  await fixture.restore(job);
+  assert.deepEqual(await lookAtVolume(volume.path, UID), { state: 'done', options });
+  const other = fixture.volume('other');
+  await fixture.restore(fixture.restoreJob(other, snapshotId));
+  assert.deepEqual(await lookAtVolume(other.path, UID), { state: 'done', options: {} });
 });
 
 test('a snapshot that is not there is said to be missing, and no marker is written', async (t) => {

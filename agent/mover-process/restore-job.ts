@@ -7,6 +7,7 @@ import { loadSnapshot, type ManifestId, type SnapshotManifest } from '../../repo
 import type { RestoreJob, RestoreOutcome } from '../datapath/job.ts';
 import {
   hasBegunMarker,
+  type HelperOptions,
   MARKER_FOLDER,
   openClosedRoot,
   prepareMarkers,
@@ -29,7 +30,7 @@ export async function runRestoreJob(job: RestoreJob, context: MoverContext): Pro
     const over = overBefore(job, volume);
     if (over === undefined) {
       requireRoom(job, volume);
-      prepareMarkers(volume, job.restoreUid);
+      prepareMarkers(volume, job.restoreUid, helperOptions(job));
     }
     const { memoryLimitBytes } = job;
     const { repository: opened } = await openRepository(job.repository, { readOnly: true, memoryLimitBytes }, context);
@@ -88,6 +89,10 @@ function overBefore(job: RestoreJob, volume: VolumeRoot): RestoreOutcome['foundO
     code: 'VOLUME_RESTORED_BEFORE',
     context: { path: pathOf(job.volume), podVolumeRestore },
   });
+}
+
+function helperOptions({ helperDeadlineSeconds: deadlineSeconds }: RestoreJob): HelperOptions | undefined {
+  return deadlineSeconds === undefined ? undefined : { deadlineSeconds };
 }
 
 function signatureOf({ subject, runId }: RestoreJob): RestoredBy {

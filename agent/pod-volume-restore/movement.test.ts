@@ -102,6 +102,13 @@ test('its mover is asked for the snapshot, the marker and what the restore says 
   });
 });
 
+test('the deadline of the init container is in the job when there is one', async () => {
+  const volume = { place, claim: undefined };
+  const movement = movementOf([waiting], undefined, { helperDeadlineSeconds: 90 });
+  const job = await movement.job(aPodVolumeRestore(), volume, signal);
+  assert.ok(job.kind === 'restore' && job.helperDeadlineSeconds === 90);
+});
+
 test('once its init container has ended well, nothing is to be restored any more', async () => {
   const isAwaited = async (pod: Pod): Promise<unknown> => {
     const job = await jobOf(pod);

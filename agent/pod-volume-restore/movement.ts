@@ -29,6 +29,7 @@ export interface RestoreMovementOptions {
   readonly settings: () => MoverSettings;
   readonly onNotEmpty: 'overwrite' | 'keep' | 'fail';
   readonly receiptFolder: string;
+  readonly helperDeadlineSeconds?: number | undefined;
   readonly mover: Omit<MoverOptions, 'onMessage'>;
   readonly onOutcome?: (outcome: RestoreOutcome) => void;
 }
@@ -81,7 +82,7 @@ function restoreUidOf({ metadata }: PodVolumeRestore): string | undefined {
 }
 
 async function jobOf(
-  { repositories, settings, onNotEmpty, receiptFolder, pods }: RestoreMovementOptions,
+  { repositories, settings, onNotEmpty, receiptFolder, helperDeadlineSeconds, pods }: RestoreMovementOptions,
   restore: PodVolumeRestore,
   { place }: ResolvedVolume,
   signal: AbortSignal,
@@ -109,6 +110,7 @@ async function jobOf(
     isAwaited: pod === undefined || helperState(pod) !== 'over',
     memoryLimitBytes,
     onNotEmpty,
+    ...(helperDeadlineSeconds === undefined ? {} : { helperDeadlineSeconds }),
   };
 }
 
