@@ -98,7 +98,8 @@ export class Agent {
     const { logger } = this.#deps;
     const { credentialsFolder, hostPods, nodeAgentConfigMap } = this.#flags;
     const server = await this.#serve();
-    const watching = this.#view.run(signal);
+    const ended = new AbortController();
+    const watching = this.#view.run(AbortSignal.any([signal, ended.signal]));
     const refreshing = setInterval(() => void this.#refreshCredentials(signal), REFRESH_MS);
     const credentials = watchFolder(credentialsFolder, () => this.#secrets.forget(), logger);
     try {
@@ -122,6 +123,7 @@ export class Agent {
       server.close();
       await credentials.close();
       await this.#runs.stopAll();
+      ended.abort();
       await watching;
       await this.#recorder.flush();
     }

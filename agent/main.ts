@@ -1,36 +1,12 @@
 // Composition root of the node agent: what runs on every node in the place of Velero's.
-import { systemClock } from '../base/clock.ts';
-import { errorCode, isAbortError } from '../base/errors.ts';
-import { systemRandom } from '../base/random.ts';
-import { connectKube } from '../kube/index.ts';
+import { runProgram } from '../program/run-program.ts';
 import { Agent } from './agent.ts';
 import { parseFlags } from './config/flags.ts';
-import { createLogger } from './logger.ts';
 
-async function main(): Promise<void> {
-  // oxlint-disable-next-line node/no-process-env -- a composition root
-  const environment = process.env;
-  const flags = parseFlags(process.argv.slice(2), environment);
-  const logger = createLogger(flags.logLevel, { component: 'node-agent', node: flags.nodeName });
-  const stopped = new AbortController();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(name, () => stopped.abort(new DOMException(`stopped by ${name}`, 'AbortError')));
-  }
-  try {
-    const client = await connectKube({
-      kubeconfigPath: flags.kubeconfig,
-      userAgent: 'windlass-agent',
-      environment,
-      clock: systemClock,
-    });
-    const deps = { client, clock: systemClock, random: systemRandom, logger, environment };
-    await new Agent(flags, deps).run(stopped.signal);
-    await client.close();
-  } catch (error) {
-    if (isAbortError(error)) return;
-    logger.error(error instanceof Error ? error.message : String(error), { code: errorCode(error) });
-    process.exitCode = 1;
-  }
-}
-
-void main();
+void runProgram({
+  userAgent: 'windlass-agent',
+  kind: 'service',
+  parse: parseFlags,
+  fields: ({ nodeName }) => ({ component: 'node-agent', node: nodeName }),
+  run: (flags, deps, signal) => new Agent(flags, deps).run(signal),
+});

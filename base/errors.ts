@@ -77,6 +77,27 @@ export function deserializeError(data: SerializedError): Error {
   });
 }
 
+const MAX_CAUSES = 10;
+
+/** An error and all that caused it, in one line: `message: cause: its cause`. What has been said already is not said twice. */
+export function explainError(error: unknown): string {
+  const said: string[] = [];
+  let next: unknown = error;
+  for (let depth = 0; next !== undefined && next !== null && depth < MAX_CAUSES; depth++) {
+    const text = messageOf(next).replaceAll(/\s+/g, ' ').trim();
+    if (text !== '' && !said.some((before) => before.includes(text))) said.push(text);
+    next = next instanceof Error ? next.cause : undefined;
+  }
+  return said.length === 0 ? 'an error without a message' : said.join(': ');
+}
+
+/** Node's error of a connection that was tried at several addresses has its reasons in a list, and no message. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.message !== '' || !(error instanceof AggregateError)) return error.message;
+  return [...new Set(error.errors.map(messageOf))].join(', ');
+}
+
 /** The `code` of a `WindlassError` or of a system error, else undefined. */
 export function errorCode(error: unknown): string | undefined {
   if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string')

@@ -25,7 +25,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 
 async function workerFiles(): Promise<string[]> {
   const found = new Set<string>();
-  for (const file of globSync('{base,repo-format,mover,kube,agent,controller,cli}/**/*.ts', {
+  for (const file of globSync('{base,repo-format,mover,kube,program,agent,controller,cli}/**/*.ts', {
     cwd: root,
     exclude: ['**/*.test.ts', '**/browser/**'],
   })) {

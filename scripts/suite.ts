@@ -24,7 +24,7 @@ const MINUTE = 60_000;
 const SUITES: Readonly<Record<string, Suite>> = {
   unit: {
     files: [
-      '{base,repo-format,mover,kube,agent,controller,restore-helper,cli}/**/*.test.ts',
+      '{base,repo-format,mover,kube,program,agent,controller,restore-helper,cli}/**/*.test.ts',
       'test/{golden,harness,lint-canary,bench}/**/*.test.ts',
     ],
     concurrency: 2,

@@ -1,12 +1,10 @@
 // The agent's command line: Velero's flags of `node-agent server` under their names, and our own beside them.
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { parseGoDurationMs } from '../../base/go-duration.ts';
-import { LOG_LEVELS, type LogLevel } from '../logger.ts';
+import { InvalidArgumentError, Option } from 'commander';
+import { duration, levelOf, logLevelOption, programCommand, type ProgramFlags } from '../../program/flags.ts';
 
-export interface AgentFlags {
+export interface AgentFlags extends ProgramFlags {
   readonly namespace: string;
   readonly nodeName: string;
-  readonly logLevel: LogLevel;
   /** How long a repository may take to be ready. */
   readonly resourceTimeoutMs: number;
   /** From Accepted to Prepared. */
@@ -27,7 +25,6 @@ export interface AgentFlags {
   readonly memoryLimitBytes: number;
   /** Whether a namespace may have a Secret of its own with its repository's password. */
   readonly perNamespacePasswords: boolean;
-  readonly kubeconfig: string | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -36,23 +33,16 @@ const MIB = 1 << 20;
 /** What a data mover stays below without a budget of its own. */
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
 const MAX_HELPER_DEADLINE_SECONDS = 20 * 24 * 3600;
-/** Levels that Velero has beside ours. */
-const VELERO_LEVELS: ReadonlyMap<string, LogLevel> = new Map([
-  ['trace', 'debug'],
-  ['warning', 'warn'],
-  ['fatal', 'error'],
-  ['panic', 'error'],
-]);
 const UNUSED = 'taken for compatibility; nothing here depends on it';
 
-/** Throws commander's own error for a wrong line; prints and exits for `--help`. */
+/** Throws `CommandLineEnd` for a wrong line and for `--help`, after it has printed what there is to say. */
 export function parseFlags(argv: readonly string[], environment: Environment): AgentFlags {
-  const program = new Command('windlass-agent')
+  const program = programCommand('windlass-agent')
     .description('Backs up and restores pod volumes on one node, in the place of the node agent of Velero.')
     .argument('[command...]', 'ignored: `node-agent server` of an unchanged DaemonSet')
     .option('--namespace <name>', 'namespace of Velero', environment['VELERO_NAMESPACE'] ?? 'velero')
     .option('--node-name <name>', 'name of this node (NODE_NAME)', environment['NODE_NAME'])
-    .addOption(new Option('--log-level <level>').choices([...LOG_LEVELS, ...VELERO_LEVELS.keys()]).default('info'))
+    .addOption(logLevelOption('--log-level <level>'))
     .option('--log-format <format>', UNUSED)
     .option('--features <list>', UNUSED)
     .option('--resource-timeout <duration>', 'how long a repository may take to be ready', duration, 10 * 60_000)
@@ -129,16 +119,6 @@ interface GivenFlags {
   readonly memoryLimit: number;
   readonly perNamespaceRepositoryPasswords: boolean;
   readonly kubeconfig?: string;
-}
-
-function levelOf(name: string): LogLevel {
-  return LOG_LEVELS.find((level) => level === name) ?? VELERO_LEVELS.get(name) ?? 'info';
-}
-
-function duration(text: string): number {
-  const ms = parseGoDurationMs(text);
-  if (ms === undefined || ms <= 0) throw new InvalidArgumentError(`not a duration such as 10m or 1h30m: ${text}`);
-  return ms;
 }
 
 /** In seconds, within what the init container takes for a deadline (restore-helper/marker-text.ts). */

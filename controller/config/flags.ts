@@ -1,18 +1,15 @@
 // The command lines of the controller and of its maintenance Jobs: Velero's flags under their names, and our own beside them.
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { parseGoDurationMs } from '../../base/go-duration.ts';
-import { LOG_LEVELS, type LogLevel } from '../logger.ts';
+import { type Command, InvalidArgumentError } from 'commander';
+import { duration, levelOf, logLevelOption, programCommand, type ProgramFlags } from '../../program/flags.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-export interface CommonFlags {
+export interface CommonFlags extends ProgramFlags {
   readonly namespace: string;
-  readonly logLevel: LogLevel;
   readonly cacheFolder: string;
   readonly scratchFolder: string;
   /** Whether a namespace may have a Secret of its own with its repository's password. */
   readonly perNamespacePasswords: boolean;
-  readonly kubeconfig: string | undefined;
 }
 
 export interface ControllerFlags extends CommonFlags {
@@ -40,19 +37,12 @@ export interface MaintenanceFlags extends CommonFlags {
   readonly location: string;
 }
 
-/** Levels that Velero has beside ours. */
-const VELERO_LEVELS: ReadonlyMap<string, LogLevel> = new Map([
-  ['trace', 'debug'],
-  ['warning', 'warn'],
-  ['fatal', 'error'],
-  ['panic', 'error'],
-]);
 const UNUSED = 'taken for compatibility; nothing here depends on it';
 const HOUR_MS = 3600_000;
 
-/** Throws commander's own error for a wrong line; prints and exits for `--help`. */
+/** Throws `CommandLineEnd` for a wrong line and for `--help`, after it has printed what there is to say. */
 export function parseControllerFlags(argv: readonly string[], environment: Environment): ControllerFlags {
-  const program = withCommonOptions(new Command('windlass-controller'), environment)
+  const program = withCommonOptions(programCommand('windlass-controller'), environment)
     .description('Keeps the BackupRepositories of Velero: makes them, checks them, has them maintained.')
     .option(
       '--deployment <name>',
@@ -89,7 +79,7 @@ export function parseControllerFlags(argv: readonly string[], environment: Envir
 }
 
 export function parseMaintenanceFlags(argv: readonly string[], environment: Environment): MaintenanceFlags {
-  const program = withCommonOptions(new Command('windlass-repo-maintenance'), environment)
+  const program = withCommonOptions(programCommand('windlass-repo-maintenance'), environment)
     .description('Maintains one repository: what a maintenance Job runs.')
     .requiredOption('--repo-name <namespace>', 'namespace whose volumes the repository holds')
     .requiredOption('--backup-storage-location <name>', 'BackupStorageLocation')
@@ -108,7 +98,7 @@ function withCommonOptions(program: Command, environment: Environment): Command 
   return program
     .argument('[command...]', 'ignored: what an image with another entry point wants to be told')
     .option('--namespace <name>', 'namespace of Velero', environment['VELERO_NAMESPACE'] ?? 'velero')
-    .addOption(new Option('--log-level <level>').choices([...LOG_LEVELS, ...VELERO_LEVELS.keys()]).default('info'))
+    .addOption(logLevelOption('--log-level <level>'))
     .option('--log-format <format>', UNUSED)
     .option('--cache-folder <path>', 'caches of repositories', '/scratch/cache')
     .option('--scratch-folder <path>', 'temporary files', '/scratch')
@@ -156,16 +146,6 @@ interface GivenToMaintenance {
   readonly repoName: string;
   readonly repoType: string;
   readonly backupStorageLocation: string;
-}
-
-function levelOf(name: string): LogLevel {
-  return LOG_LEVELS.find((level) => level === name) ?? VELERO_LEVELS.get(name) ?? 'info';
-}
-
-function duration(text: string): number {
-  const ms = parseGoDurationMs(text);
-  if (ms === undefined || ms <= 0) throw new InvalidArgumentError(`not a duration such as 10m or 1h30m: ${text}`);
-  return ms;
 }
 
 function count(text: string): number {

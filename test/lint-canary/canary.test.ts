@@ -39,9 +39,9 @@ const ADAPTERS = [
   ['pino', 'cli/logger.ts'],
   ['commander', 'cli/adapter.ts'],
   ['@kubernetes/client-node', 'kube/client/kubeconfig.ts'],
-  ['pino', 'agent/logger.ts'],
+  ['pino', 'program/logger.ts'],
+  ['commander', 'program/flags.ts'],
   ['commander', 'agent/config/flags.ts'],
-  ['pino', 'controller/logger.ts'],
   ['commander', 'controller/config/flags.ts'],
   ['prom-client', 'controller/metrics.ts'],
   ['chokidar', 'agent/config/folder-watch.ts'],
@@ -50,10 +50,11 @@ const ADAPTERS = [
 
 /** Folders beside the chain, and what they must not import. */
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
-  kube: ['repo-format', 'mover', 'agent', 'controller', 'restore-helper', 'cli', 'test'],
+  kube: ['repo-format', 'mover', 'program', 'agent', 'controller', 'restore-helper', 'cli', 'test'],
+  program: ['repo-format', 'mover', 'agent', 'controller', 'restore-helper', 'cli', 'test'],
   agent: ['controller', 'restore-helper', 'cli', 'test'],
   controller: ['agent', 'mover', 'restore-helper', 'cli', 'test'],
-  'restore-helper': ['base', 'repo-format', 'mover', 'kube', 'agent', 'controller', 'cli', 'test'],
+  'restore-helper': ['base', 'repo-format', 'mover', 'kube', 'program', 'agent', 'controller', 'cli', 'test'],
 };
 const INNER = [
   'repo-format/blob/s3.ts',
@@ -86,7 +87,7 @@ function upwardInsideRepoFormat(): Offender[] {
 function upwardBetweenFolders(): Offender[] {
   const offenders: Offender[] = [];
   DOWNWARD.forEach((low, rank) => {
-    for (const high of [...DOWNWARD.slice(rank + 1), 'agent', 'controller', 'test']) {
+    for (const high of [...DOWNWARD.slice(rank + 1), 'program', 'agent', 'controller', 'test']) {
       if (low === high) continue;
       offenders.push({
         path: `${low}/deep/uses-${high}.ts`,
@@ -141,6 +142,15 @@ function besideTheChain(): Offender[] {
       offenders.push({ path: `${folder}/deep/uses-door-${at}.ts`, source, rule: undefined });
     });
   }
+  const [kubeDoor, kubeInner] = [importOf('../../kube/index.ts'), importOf('../../kube/api/kinds.ts')];
+  offenders.push({ path: 'program/deep/uses-kube.ts', source: kubeDoor, rule: undefined });
+  offenders.push({ path: 'program/deep/uses-inner-kube.ts', source: kubeInner, rule: RESTRICTED });
+  for (const folder of ['agent', 'controller'])
+    offenders.push({
+      path: `${folder}/deep/uses-program.ts`,
+      source: importOf('../../program/target.ts'),
+      rule: undefined,
+    });
   offenders.push({ path: 'kube/deep/uses-base.ts', source: importOf('../../base/errors.ts'), rule: undefined });
   return offenders;
 }
@@ -150,7 +160,14 @@ function libraries(): Offender[] {
   for (const [library, adapter] of ADAPTERS)
     offenders.push({ path: adapter, source: importOf(library), rule: undefined });
   for (const library of new Set(ADAPTERS.map(([name]) => name))) {
-    for (const layer of ['repo-format/object', 'mover/upload', 'cli/commands', 'kube/deep', 'agent/deep']) {
+    for (const layer of [
+      'repo-format/object',
+      'mover/upload',
+      'cli/commands',
+      'kube/deep',
+      'program/deep',
+      'agent/deep',
+    ]) {
       if (layer.startsWith('cli') && library === 'commander') continue;
       const slug = library.replace(/\W/g, '');
       offenders.push({ path: `${layer}/uses-${slug}.ts`, source: importOf(library), rule: RESTRICTED });
@@ -231,7 +248,7 @@ interface Finding {
 
 async function lint(directory: string): Promise<readonly Finding[]> {
   const oxlint = join(projectRoot, 'node_modules/oxlint/bin/oxlint');
-  const folders = ['base', 'repo-format', 'mover', 'kube', 'agent', 'controller', 'restore-helper', 'cli'];
+  const folders = ['base', 'repo-format', 'mover', 'kube', 'program', 'agent', 'controller', 'restore-helper', 'cli'];
   const text = await new Promise<string>((resolve, reject) => {
     const child = execFile(
       process.execPath,

@@ -1,4 +1,4 @@
-// Binds the logging port to pino: one JSON line an event on standard error, as cluster log collectors read them.
+// Binds the logging port to pino for the cluster's programs: one JSON line an event on standard error, as cluster log collectors read them.
 import { pino } from 'pino';
 import type { LogFields, Logger } from '../base/logger.ts';
 
