@@ -7,7 +7,7 @@ import type { Cluster } from './cluster.ts';
 import { BUSYBOX_IMAGE } from './images.ts';
 
 /** Of volumes that are folders of the node: made by {@link makeLocalVolume}, given to the claim that is named. */
-const STORAGE_CLASS = 'local';
+export const STORAGE_CLASS = 'local';
 const SIZE = '1Gi';
 
 export interface PodPlan {
