@@ -96,7 +96,9 @@ export class Agent {
   /** Until the signal aborts. What is being moved then is stopped; the next agent goes on with it. */
   async run(signal: AbortSignal): Promise<void> {
     const { logger } = this.#deps;
-    const { credentialsFolder, hostPods, nodeAgentConfigMap } = this.#flags;
+    const { credentialsFolder, hostPods, nodeAgentConfigMap, withoutEffect } = this.#flags;
+    if (withoutEffect.length > 0)
+      logger.warn('flags of Velero that have no effect here', { flags: withoutEffect.join(' ') });
     const server = await this.#serve();
     const ended = new AbortController();
     const watching = this.#view.run(AbortSignal.any([signal, ended.signal]));

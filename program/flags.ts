@@ -7,6 +7,8 @@ import { LOG_LEVELS, type LogLevel } from './logger.ts';
 export interface ProgramFlags {
   readonly logLevel: LogLevel;
   readonly kubeconfig: string | undefined;
+  /** Of the kubeconfig; its own choice when undefined. */
+  readonly kubecontext?: string | undefined;
 }
 
 /** The process is to end because of its command line, about which everything has been said: wrong, or `--help`. */

@@ -58,8 +58,9 @@ export async function exitCodeOf<Flags extends ProgramFlags>(program: Program<Fl
   try {
     const flags = program.parse(host.argv, environment);
     logger = host.createLogger(flags.logLevel, program.fields(flags));
+    const { kubeconfig: kubeconfigPath, kubecontext: context } = flags;
     const { userAgent } = program;
-    client = await host.connect({ kubeconfigPath: flags.kubeconfig, userAgent, environment, clock: systemClock });
+    client = await host.connect({ kubeconfigPath, context, userAgent, environment, clock: systemClock });
     await program.run(flags, { client, clock: systemClock, random: systemRandom, logger, environment }, stopped.signal);
     return EXIT.done;
   } catch (error) {

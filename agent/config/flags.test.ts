@@ -19,6 +19,39 @@ test("the command line of Velero's DaemonSet is taken as it is", () => {
   assert.deepEqual(minutes, [10, 30, 240]);
 });
 
+test('flags of Velero that mean nothing here are taken and named, once each, but for what is so anyway', () => {
+  const given = (...argv: string[]) => parseFlags(argv, environment).withoutEffect;
+  assert.deepEqual(given('node-agent', 'server'), []);
+  assert.deepEqual(given('--features=', '--log-format=json', '--logtostderr=true'), []);
+  assert.deepEqual(given('--client-qps=200', '--client-burst', '300', '--log-format', 'text', '--client-qps=201'), [
+    '--log-format',
+    '--client-qps',
+    '--client-burst',
+  ]);
+  for (const line of [['-v', '4'], ['-v=4'], ['--v=4'], ['--v', '4']]) assert.deepEqual(given(...line), ['--v']);
+  assert.deepEqual(given('--colorized', '--log_dir=/tmp', '--logtostderr=false'), [
+    '--colorized',
+    '--log_dir',
+    '--logtostderr',
+  ]);
+});
+
+test('what comes after a flag without effect still counts', () => {
+  const flags = parseFlags(['--colorized', '--one_output', '--node-name=node-2', '-n', 'other'], environment);
+  assert.deepEqual([flags.nodeName, flags.namespace], ['node-2', 'other']);
+  assert.equal(parseFlags(['--kubecontext=here'], environment).kubecontext, 'here');
+});
+
+test('a flag that nobody knows ends the command line, whatever stands beside it', (t) => {
+  const written: string[] = [];
+  t.mock.method(process.stderr, 'write', (text: string) => written.push(text) > 0);
+  for (const flag of ['--client-qpz=1', '--log-dir=/tmp', '--restore-not-emty=fail', '-x'])
+    assert.throws(() => parseFlags(['--client-qps=1', flag], environment), { name: 'CommandLineEnd', isWrong: true });
+  t.mock.restoreAll();
+  assert.equal(written.length, 4);
+  assert.match(written[0] ?? '', /^error: unknown option '--client-qpz=1'/);
+});
+
 test('the deadline of the init container is one that it takes, and none unless it is asked for', (t) => {
   const deadlineOf = (text: string) =>
     parseFlags([`--restore-helper-deadline=${text}`], environment).restoreHelperDeadlineSeconds;

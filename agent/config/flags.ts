@@ -1,6 +1,7 @@
 // The agent's command line: Velero's flags of `node-agent server` under their names, and our own beside them.
 import { InvalidArgumentError, Option } from 'commander';
 import { duration, levelOf, logLevelOption, programCommand, type ProgramFlags } from '../../program/flags.ts';
+import { takeFlagsWithoutEffect } from './velero-flags.ts';
 
 export interface AgentFlags extends ProgramFlags {
   readonly namespace: string;
@@ -25,6 +26,8 @@ export interface AgentFlags extends ProgramFlags {
   readonly memoryLimitBytes: number;
   /** Whether a namespace may have a Secret of its own with its repository's password. */
   readonly perNamespacePasswords: boolean;
+  /** Flags of Velero that were given and mean nothing here. */
+  readonly withoutEffect: readonly string[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -33,24 +36,20 @@ const MIB = 1 << 20;
 /** What a data mover stays below without a budget of its own. */
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
 const MAX_HELPER_DEADLINE_SECONDS = 20 * 24 * 3600;
-const UNUSED = 'taken for compatibility; nothing here depends on it';
 
 /** Throws `CommandLineEnd` for a wrong line and for `--help`, after it has printed what there is to say. */
 export function parseFlags(argv: readonly string[], environment: Environment): AgentFlags {
   const program = programCommand('windlass-agent')
     .description('Backs up and restores pod volumes on one node, in the place of the node agent of Velero.')
     .argument('[command...]', 'ignored: `node-agent server` of an unchanged DaemonSet')
-    .option('--namespace <name>', 'namespace of Velero', environment['VELERO_NAMESPACE'] ?? 'velero')
+    .option('-n, --namespace <name>', 'namespace of Velero', environment['VELERO_NAMESPACE'] ?? 'velero')
     .option('--node-name <name>', 'name of this node (NODE_NAME)', environment['NODE_NAME'])
     .addOption(logLevelOption('--log-level <level>'))
-    .option('--log-format <format>', UNUSED)
-    .option('--features <list>', UNUSED)
     .option('--resource-timeout <duration>', 'how long a repository may take to be ready', duration, 10 * 60_000)
     .option('--data-mover-prepare-timeout <duration>', 'how long a volume may take to be found', duration, 30 * 60_000)
     .option('--operation-timeout <duration>', 'how long failures that may pass are tried again', duration, 4 * 3600_000)
     .option('--metrics-address <address>', 'metrics, /healthz and /readyz', ':8085')
     .option('--node-agent-configmap <name>', 'ConfigMap with the configuration of node agents')
-    .option('--backup-repository-configmap <name>', UNUSED)
     .option('--host-pods <path>', "where the kubelet's pods are mounted", '/host_pods')
     .option('--cache-folder <path>', 'caches of repositories', '/scratch/cache')
     .option('--scratch-folder <path>', 'temporary files', '/scratch')
@@ -73,7 +72,9 @@ export function parseFlags(argv: readonly string[], environment: Environment): A
     .option('--memory-limit <MiB>', 'what one data mover stays below', mebibytes, DEFAULT_MEMORY_BYTES)
     .option('--per-namespace-repository-passwords', 'where no Velero server opens the repositories', false)
     .option('--kubeconfig <path>', 'outside of a cluster')
+    .option('--kubecontext <name>', 'context of the kubeconfig')
     .helpOption('-h, --help');
+  const withoutEffect = takeFlagsWithoutEffect(program);
   program.parse([...argv], { from: 'user' });
   const given: GivenFlags = program.opts();
   if (given.nodeName === undefined || given.nodeName === '')
@@ -97,6 +98,8 @@ export function parseFlags(argv: readonly string[], environment: Environment): A
     memoryLimitBytes: given.memoryLimit,
     perNamespacePasswords: given.perNamespaceRepositoryPasswords,
     kubeconfig: given.kubeconfig,
+    kubecontext: given.kubecontext,
+    withoutEffect: withoutEffect(),
   };
 }
 
@@ -119,6 +122,7 @@ interface GivenFlags {
   readonly memoryLimit: number;
   readonly perNamespaceRepositoryPasswords: boolean;
   readonly kubeconfig?: string;
+  readonly kubecontext?: string;
 }
 
 /** In seconds, within what the init container takes for a deadline (restore-helper/marker-text.ts). */

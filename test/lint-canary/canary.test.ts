@@ -42,6 +42,7 @@ const ADAPTERS = [
   ['pino', 'program/logger.ts'],
   ['commander', 'program/flags.ts'],
   ['commander', 'agent/config/flags.ts'],
+  ['commander', 'agent/config/velero-flags.ts'],
   ['commander', 'controller/config/flags.ts'],
   ['prom-client', 'controller/metrics.ts'],
   ['chokidar', 'agent/config/folder-watch.ts'],
