@@ -8,7 +8,8 @@ import type { Pod } from '../../kube/api/core.ts';
 import type { PodVolumeBackup, PodVolumeRestore } from '../../kube/api/velero.ts';
 import { killAgent, whenNothingMoves } from './agent-control.ts';
 import { whenApiServerReady } from './control-plane.ts';
-import { useNodeAgent } from './node-agent.ts';
+import { runCommand } from '../harness/run-command.ts';
+import { agentProcesses, useNodeAgent } from './node-agent.ts';
 import { credentialsText } from './object-store.ts';
 import { cutRelay, mendRelay, RELAY_URL, setPace, SLOW_LOCATION, startRelay } from './relay.ts';
 import { makeRestoredPod } from './restored-pod.ts';
@@ -49,12 +50,17 @@ after(async () => {
   await cutRelay(cluster);
 });
 
-/** Begins a backup that takes its time. */
-async function slowBackup(name: string, location = SLOW_LOCATION): Promise<string> {
-  await setPace(cluster, SLOW);
+async function beginBackup(name: string, location: string): Promise<string> {
   const fresh = freshName(name);
   writeFileSync(join(mountedVolume(cluster, pod, 'data'), 'large'), noise(fresh, LARGE_BYTES));
   await createVolumeBackup(cluster, { name: fresh, pod, volume: 'data', location });
+  return fresh;
+}
+
+/** Begins a backup that takes its time. */
+async function slowBackup(name: string, location = SLOW_LOCATION): Promise<string> {
+  await setPace(cluster, SLOW);
+  const fresh = await beginBackup(name, location);
   await whenMoving(cluster, 'podvolumebackup', fresh);
   // So that there is something on its way.
   await setTimeout(3000);
@@ -151,6 +157,36 @@ test('the keys of the store are replaced in mid-backup', async () => {
   await changeStoreSecret(cluster, keys('second'));
   await setPace(cluster, FAST);
   await completed(name, location);
+});
+
+test('the disk of the agent itself is full', async () => {
+  await setPace(cluster, FAST);
+  const [agent = 0] = await agentProcesses(cluster);
+  const folders = ['/cache', '/scratch'];
+  const inAgent = (...argv: readonly string[]) => runCommand(['nsenter', '-t', String(agent), '-m', ...argv]);
+  const fails = async (name: string): Promise<void> => {
+    const backup = await beginBackup(name, SLOW_LOCATION);
+    const { status } = await whenOver<PodVolumeBackup>(cluster, 'podvolumebackup', backup);
+    assert.equal(status?.phase, 'Failed', name);
+    assert.match(status?.message ?? '', /no space left on this machine.*\[LOCAL_DISK_FULL\]$/, name);
+    assert.equal(status?.snapshotID, undefined);
+  };
+  try {
+    for (const path of folders) {
+      // Less than one pack.
+      const { code, stderr } = await inAgent('mount', '-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', path);
+      assert.equal(code, 0, stderr);
+    }
+    await fails('filled');
+    for (const path of folders) {
+      const filler = `/proc/${agent}/root${path}/filler`;
+      assert.throws(() => writeFileSync(filler, noise('filler', 8 << 20)), /ENOSPC/);
+    }
+    await fails('full');
+  } finally {
+    for (const path of folders) await inAgent('umount', '-l', path);
+  }
+  await completed(await beginBackup('room', SLOW_LOCATION));
 });
 
 test('the disk of the restored volume is full', async () => {
