@@ -49,8 +49,9 @@ export function takeFlagsWithoutEffect(program: Command): () => readonly string[
   return () =>
     options
       .filter(({ name, attribute }) => {
-        const value: unknown = program.getOptionValue(attribute);
-        return value !== undefined && !SAME.has(`${name}=${String(value)}`);
+        // `true` of one that stands alone.
+        const value = program.getOptionValue(attribute) as string | true | undefined;
+        return value !== undefined && !SAME.has(`${name}=${value}`);
       })
       .map(({ name }) => name);
 }
