@@ -159,6 +159,7 @@ export class Agent {
       clock,
       logger,
       mover: this.#moverOptions(),
+      stallMs: this.#flags.stallTimeoutMs,
       onDerivedKey: (job, key) => {
         if (job.kind !== 'mark') this.#repositories.keepKey(job.repository, key);
       },

@@ -5,11 +5,13 @@ import { systemClock } from '../base/clock.ts';
 import { isAbortError, serializeError, WindlassError } from '../base/errors.ts';
 import { systemRandom } from '../base/random.ts';
 import { createLogger } from '../program/logger.ts';
+import { newStorageStats } from '../repo-format/index.ts';
 import type { Answer, Job, Message } from './datapath/job.ts';
 import { runBackupJob } from './mover-process/backup-job.ts';
 import type { MoverContext } from './mover-process/context.ts';
 import { runMarkJob } from './mover-process/mark-job.ts';
 import { runRestoreJob } from './mover-process/restore-job.ts';
+import { tellOfLife } from './mover-process/signs-of-life.ts';
 
 async function main(): Promise<void> {
   const stopped = new AbortController();
@@ -44,15 +46,19 @@ async function work(job: Job, lines: Interface, signal: AbortSignal): Promise<vo
     logger,
     // oxlint-disable-next-line node/no-process-env -- a composition root
     environment: process.env,
+    storageStats: newStorageStats(),
     signal,
     send,
     confirmPod: () => confirmPod(lines, signal),
   };
+  const stopTelling = tellOfLife(context.storageStats, send);
   try {
     send(await run(job, context));
   } catch (error) {
     send({ type: 'failed', error: serializeError(error), maxRssBytes: maxRssBytes() });
     process.exitCode = 1;
+  } finally {
+    stopTelling();
   }
 }
 

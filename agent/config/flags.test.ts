@@ -63,6 +63,15 @@ test('the deadline of the init container is one that it takes, and none unless i
   }
 });
 
+test('a mover may be without progress for an hour, for a minute at least, or for ever', (t) => {
+  const stallOf = (text: string) => parseFlags([`--data-mover-stall-timeout=${text}`], environment).stallTimeoutMs;
+  assert.equal(parseFlags([], environment).stallTimeoutMs, 3_600_000);
+  assert.deepEqual(['0', '0s', '1m', '12h'].map(stallOf), [0, 0, 60_000, 43_200_000]);
+  t.mock.method(process.stderr, 'write', () => true);
+  for (const text of ['59s', '-1m', '60', 'off', ''])
+    assert.throws(() => stallOf(text), { name: 'CommandLineEnd', isWrong: true }, text);
+});
+
 test("Velero's names of log levels mean the nearest of ours", () => {
   const levels = ['trace', 'debug', 'info', 'warning', 'warn', 'error', 'fatal', 'panic'];
   assert.deepEqual(

@@ -1,5 +1,6 @@
 // The agent's command line: Velero's flags of `node-agent server` under their names, and our own beside them.
 import { InvalidArgumentError, Option } from 'commander';
+import { parseGoDurationMs } from '../../base/go-duration.ts';
 import { duration, levelOf, logLevelOption, programCommand, type ProgramFlags } from '../../program/flags.ts';
 import { takeFlagsWithoutEffect } from './velero-flags.ts';
 
@@ -12,6 +13,8 @@ export interface AgentFlags extends ProgramFlags {
   readonly prepareTimeoutMs: number;
   /** How long a volume is tried again after failures that may pass. */
   readonly operationTimeoutMs: number;
+  /** A data mover without progress is ended after so long; 0: never. */
+  readonly stallTimeoutMs: number;
   /** `:8085`: metrics, health and readiness. */
   readonly metricsAddress: string;
   readonly nodeAgentConfigMap: string | undefined;
@@ -35,6 +38,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const MIB = 1 << 20;
 /** What a data mover stays below without a budget of its own. */
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
+const MIN_STALL_MS = 60_000;
 const MAX_HELPER_DEADLINE_SECONDS = 20 * 24 * 3600;
 
 /** Throws `CommandLineEnd` for a wrong line and for `--help`, after it has printed what there is to say. */
@@ -48,6 +52,7 @@ export function parseFlags(argv: readonly string[], environment: Environment): A
     .option('--resource-timeout <duration>', 'how long a repository may take to be ready', duration, 10 * 60_000)
     .option('--data-mover-prepare-timeout <duration>', 'how long a volume may take to be found', duration, 30 * 60_000)
     .option('--operation-timeout <duration>', 'how long failures that may pass are tried again', duration, 4 * 3600_000)
+    .option('--data-mover-stall-timeout <duration>', 'when one without progress is ended', stallTimeout, 3600_000)
     .option('--metrics-address <address>', 'metrics, /healthz and /readyz', ':8085')
     .option('--node-agent-configmap <name>', 'ConfigMap with the configuration of node agents')
     .option('--host-pods <path>', "where the kubelet's pods are mounted", '/host_pods')
@@ -86,6 +91,7 @@ export function parseFlags(argv: readonly string[], environment: Environment): A
     resourceTimeoutMs: given.resourceTimeout,
     prepareTimeoutMs: given.dataMoverPrepareTimeout,
     operationTimeoutMs: given.operationTimeout,
+    stallTimeoutMs: given.dataMoverStallTimeout,
     metricsAddress: given.metricsAddress,
     nodeAgentConfigMap: given.nodeAgentConfigmap,
     hostPods: given.hostPods,
@@ -110,6 +116,7 @@ interface GivenFlags {
   readonly resourceTimeout: number;
   readonly dataMoverPrepareTimeout: number;
   readonly operationTimeout: number;
+  readonly dataMoverStallTimeout: number;
   readonly metricsAddress: string;
   readonly nodeAgentConfigmap?: string;
   readonly hostPods: string;
@@ -123,6 +130,14 @@ interface GivenFlags {
   readonly perNamespaceRepositoryPasswords: boolean;
   readonly kubeconfig?: string;
   readonly kubecontext?: string;
+}
+
+/** Signs of life come every ten seconds: less than a minute says nothing. */
+function stallTimeout(text: string): number {
+  if (parseGoDurationMs(text) === 0) return 0;
+  const ms = duration(text);
+  if (ms < MIN_STALL_MS) throw new InvalidArgumentError(`neither 0 nor a duration of a minute or more: ${text}`);
+  return ms;
 }
 
 /** In seconds, within what the init container takes for a deadline (restore-helper/marker-text.ts). */

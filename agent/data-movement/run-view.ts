@@ -5,6 +5,7 @@ import type { MoverResult } from '../datapath/mover-process.ts';
 export interface RunProgress {
   readonly bytesDone: number;
   readonly totalBytes: number;
+  readonly files: number;
 }
 
 /** Why a mover was asked to end. */

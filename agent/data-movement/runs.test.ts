@@ -10,7 +10,7 @@ import { MoverFixture } from '../../test/harness/mover-fixture.ts';
 import { scratchFolder } from '../../test/harness/scratch.ts';
 import { createTestClock, type TestClock } from '../../test/harness/test-clock.ts';
 import type { Answer, MarkJob } from '../datapath/job.ts';
-import { type EndedRun, mayPass, Runs } from './runs.ts';
+import { type EndedRun, mayPass, Runs, type RunsDeps } from './runs.ts';
 
 interface Started {
   readonly runs: Runs;
@@ -21,7 +21,11 @@ interface Started {
   over(uid: string): Promise<void>;
 }
 
-function start(t: TestContext, podProblem: (uid: string) => Promise<Answer> = () => Promise.resolve({})): Started {
+function start(
+  t: TestContext,
+  podProblem: (uid: string) => Promise<Answer> = () => Promise.resolve({}),
+  more: Partial<RunsDeps> = {},
+): Started {
   const clock = createTestClock();
   const ended: EndedRun[] = [];
   const changes: string[] = [];
@@ -33,6 +37,8 @@ function start(t: TestContext, podProblem: (uid: string) => Promise<Answer> = ()
     podProblem,
     onChange: (uid, change) => changes.push(`${uid} ${change}`),
     onEnded: (run) => ended.push(run),
+    stallMs: 0,
+    ...more,
   });
   t.after(() => void runs.stopAll());
   const over = async (uid: string): Promise<void> => {
@@ -160,6 +166,59 @@ test('an agent that ends takes its movers with it', async (t) => {
   await runs.stopAll();
   assert.equal(runs.running, 0);
   assert.deepEqual(await fixture.snapshots(), []);
+});
+
+/** A run whose mover waits for an answer that never comes, telling its progress all the time. */
+async function hanging(t: TestContext, stallMs: number): Promise<Started> {
+  const fixture = await MoverFixture.create(t);
+  const asked = Promise.withResolvers<void>();
+  const neverAnswered = (): Promise<never> => {
+    asked.resolve();
+    return new Promise(() => undefined);
+  };
+  const started = start(t, neverAnswered, { stallMs });
+  started.runs.start('a', fixture.backupJob(fixture.volume('pod-uid')), HOUR_MS);
+  await asked.promise;
+  return started;
+}
+
+test('a mover without progress is ended, which may pass, and the reason is said', async (t) => {
+  const { runs, clock, ended, over } = await hanging(t, 100);
+  clock.advance(99);
+  await delay(300);
+  assert.equal(runs.view('a')?.state, 'running', 'its time is not over');
+  clock.advance(1);
+  await over('a');
+  const view = runs.view('a');
+  assert.ok(view?.state === 'waiting', JSON.stringify(view));
+  assert.deepEqual(
+    [view.error.code, view.attempts, ended.map(({ outcome }) => outcome)],
+    ['MOVER_STALLED', 1, ['failed']],
+  );
+  assert.match(view.error.message, /^the data mover had shown no progress for \S+, and was ended$/);
+});
+
+test('a stalled mover is not tried again for ever', async (t) => {
+  const { runs, clock, over } = await hanging(t, 100);
+  clock.advance(HOUR_MS);
+  await over('a');
+  const view = runs.view('a');
+  assert.ok(view?.state === 'failed' && view.error.code === 'MOVER_STALLED');
+});
+
+test('a cancel of a stalled mover is a cancel', async (t) => {
+  const { runs, clock, over } = await hanging(t, 100);
+  runs.stop('a', 'cancel');
+  clock.advance(HOUR_MS);
+  await over('a');
+  assert.deepEqual(runs.view('a'), { state: 'stopped', reason: 'cancel' });
+});
+
+test('with 0 nobody looks for progress', async (t) => {
+  const { runs, clock } = await hanging(t, 0);
+  clock.advance(100 * HOUR_MS);
+  await delay(300);
+  assert.equal(runs.view('a')?.state, 'running');
 });
 
 test('what may pass is tried again, a name service that is away included; what would fail again is not', () => {

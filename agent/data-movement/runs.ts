@@ -2,6 +2,7 @@
 // waiting, for its object's next look to start again; results are kept until their object says that they have been written.
 import type { Clock } from '../../base/clock.ts';
 import { errorCode, isAbortError, serializeError, WindlassError } from '../../base/errors.ts';
+import { formatGoDuration } from '../../base/go-duration.ts';
 import type { Logger } from '../../base/logger.ts';
 import { type MoverMessage, type MoverOptions, type MoverProcess, startMover } from '../datapath/mover-process.ts';
 import type { Answer, DerivedKey, Job, RestoreJob } from '../datapath/job.ts';
@@ -17,6 +18,8 @@ export interface RunsDeps {
   readonly onDerivedKey: (job: Job, key: DerivedKey) => void;
   /** Why what was read of the object's pod cannot be trusted; undefined: it can. Never rejects. */
   readonly podProblem: (uid: string) => Promise<Answer>;
+  /** A mover that shows no progress for so long is ended, and its volume tried again; 0: never. */
+  readonly stallMs: number;
   /** Something about the run of this object has changed. */
   readonly onChange: (uid: string, change: 'started' | 'progress' | 'ended') => void;
   readonly onEnded?: (ended: EndedRun) => void;
@@ -36,12 +39,16 @@ interface Run {
   view: RunView;
   process: MoverProcess | undefined;
   stopping: StopReason | undefined;
+  /** When it last showed that it goes on. */
+  aliveMs: number;
+  isStalled: boolean;
   /** Nobody asks for it any more: it goes with its process. */
   isForgotten: boolean;
 }
 
 const RETRY_FIRST_MS = 2_000;
 const RETRY_MAX_MS = 300_000;
+const STALL_LOOK_MS = 30_000;
 /** A mover that dies again and again has a reason of its own. */
 const MAX_DEATHS = 5;
 
@@ -81,6 +88,8 @@ export class Runs {
       view: { state: 'running', progress: undefined, stopping: undefined },
       process: undefined,
       stopping: undefined,
+      aliveMs: clock.monotonicMs(),
+      isStalled: false,
       isForgotten: false,
     };
     const startedMs = clock.monotonicMs();
@@ -91,18 +100,21 @@ export class Runs {
     run.process = process;
     // Not before it has been started: nobody waits for one that could not be.
     this.#runs.set(uid, run);
-    void process.result.then(
-      (result) => {
-        run.view = { state: 'done', result };
-        const maxRssBytes = result.type === 'marked' ? 0 : result.maxRssBytes;
-        this.#end(uid, run, { kind: job.kind, outcome: 'done', startedMs, maxRssBytes });
-      },
-      (error: unknown) => {
-        run.view = this.#failedView(run, error, retryForMs);
-        const outcome = run.view.state === 'stopped' ? 'stopped' : 'failed';
-        this.#end(uid, run, { kind: job.kind, outcome, startedMs, maxRssBytes: 0 });
-      },
-    );
+    const watching = this.#watch(run);
+    void process.result
+      .finally(() => clearInterval(watching))
+      .then(
+        (result) => {
+          run.view = { state: 'done', result };
+          const maxRssBytes = result.type === 'marked' ? 0 : result.maxRssBytes;
+          this.#end(uid, run, { kind: job.kind, outcome: 'done', startedMs, maxRssBytes });
+        },
+        (error: unknown) => {
+          run.view = this.#failedView(run, error, retryForMs);
+          const outcome = run.view.state === 'stopped' ? 'stopped' : 'failed';
+          this.#end(uid, run, { kind: job.kind, outcome, startedMs, maxRssBytes: 0 });
+        },
+      );
   }
 
   /** Another volume waits for its turn: the process for it may begin to start. */
@@ -159,8 +171,23 @@ export class Runs {
     });
   }
 
+  #watch(run: Run): NodeJS.Timeout | undefined {
+    const { clock, logger, stallMs } = this.#deps;
+    if (stallMs === 0) return undefined;
+    const look = (): void => {
+      if (run.isStalled || clock.monotonicMs() - run.aliveMs < stallMs) return;
+      run.isStalled = true;
+      logger.warn('the data mover shows no progress, and is ended', { ...run.job.subject, pid: run.process?.pid });
+      run.process?.stop();
+    };
+    return setInterval(look, Math.min(STALL_LOOK_MS, stallMs)).unref();
+  }
+
   #onMessage(uid: string, run: Run, job: Job, message: MoverMessage): void {
+    if (message.type !== 'progress') run.aliveMs = this.#deps.clock.monotonicMs();
     switch (message.type) {
+      case 'alive':
+        break;
       case 'started':
         this.#deps.onChange(uid, 'started');
         break;
@@ -178,13 +205,17 @@ export class Runs {
 
   #progress(uid: string, run: Run, progress: RunProgress): void {
     if (run.view.state !== 'running') return;
+    const { bytesDone, files } = run.view.progress ?? {};
+    // It is told many times a second, whether there is any or not.
+    if (progress.bytesDone !== bytesDone || progress.files !== files) run.aliveMs = this.#deps.clock.monotonicMs();
     run.view = { ...run.view, progress };
     this.#deps.onChange(uid, 'progress');
   }
 
-  #failedView(run: Run, error: unknown, retryForMs: number): RunView {
-    const { clock } = this.#deps;
+  #failedView(run: Run, reason: unknown, retryForMs: number): RunView {
+    const { clock, stallMs } = this.#deps;
     if (run.stopping !== undefined) return { state: 'stopped', reason: run.stopping };
+    const error = run.isStalled && errorCode(reason) !== 'MOVER_STUCK' ? stalled(stallMs) : reason;
     const serialized = serializeError(error);
     const isOver = clock.monotonicMs() - run.firstMs >= retryForMs;
     const isDying = serialized.code === 'MOVER_DIED' && run.attempts >= MAX_DEATHS;
@@ -199,6 +230,11 @@ export class Runs {
     this.#deps.onEnded?.({ ...rest, durationMs: this.#deps.clock.monotonicMs() - startedMs });
     this.#deps.onChange(uid, 'ended');
   }
+}
+
+function stalled(stallMs: number): WindlassError {
+  const text = `the data mover had shown no progress for ${formatGoDuration(stallMs)}, and was ended`;
+  return new WindlassError(text, { code: 'MOVER_STALLED', retry: 'transient' });
 }
 
 /**

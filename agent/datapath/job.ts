@@ -136,6 +136,8 @@ export type Message =
   | { readonly type: 'derived'; readonly derivedKey: DerivedKey }
   /** Everything is read: is the pod still there? Answered by one line, {@link Answer}. */
   | { readonly type: 'confirm' }
+  /** The store answers, though no byte of the volume may be moved meanwhile. */
+  | { readonly type: 'alive' }
   | { readonly type: 'progress'; readonly bytesDone: number; readonly totalBytes: number; readonly files: number }
   | { readonly type: 'backed-up'; readonly outcome: BackupOutcome; readonly maxRssBytes: number }
   | { readonly type: 'restored'; readonly outcome: RestoreOutcome; readonly maxRssBytes: number }

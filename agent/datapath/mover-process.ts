@@ -7,13 +7,19 @@ import { deserializeError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Answer, Job, Message } from './job.ts';
 
-export type MoverMessage = Extract<Message, { readonly type: 'started' | 'progress' | 'derived' | 'confirm' }>;
+export type MoverMessage = Extract<
+  Message,
+  { readonly type: 'started' | 'progress' | 'alive' | 'derived' | 'confirm' }
+>;
 /** What a job is answered with at its end. */
 export type MoverResult = Extract<Message, { readonly type: 'backed-up' | 'restored' | 'marked' }>;
 
 export interface MoverProcess {
   readonly pid: number | undefined;
-  /** Rejects with what the mover failed with, `MOVER_DIED` when it ended without a word. */
+  /**
+   * Rejects with what the mover failed with, `MOVER_DIED` when it ended without a word, `MOVER_STUCK` when it was to be ended and could
+   * not even be killed: then its process is still there, and does nothing more.
+   */
   readonly result: Promise<MoverResult>;
   /** To its `confirm`. */
   answer(answer: Answer): void;
@@ -27,13 +33,27 @@ export interface ProcessOptions {
   readonly compileCache?: string | undefined;
 }
 
+/** How long a mover that is to end is waited for. */
+export interface Patience {
+  readonly killAfterMs: number;
+  /** After it was killed: a process in a call of a file system whose server is away does not die. */
+  readonly giveUpAfterMs: number;
+}
+
 export interface MoverOptions extends ProcessOptions {
+  readonly patience?: Patience;
   readonly onMessage: (message: MoverMessage) => void;
   readonly logger: Logger;
 }
 
-const MIDWAY: ReadonlySet<string> = new Set<MoverMessage['type']>(['started', 'progress', 'derived', 'confirm']);
-const KILL_AFTER_MS = 10_000;
+const MIDWAY: ReadonlySet<string> = new Set<MoverMessage['type']>([
+  'started',
+  'progress',
+  'alive',
+  'derived',
+  'confirm',
+]);
+const PATIENCE: Patience = { killAfterMs: 10_000, giveUpAfterMs: 30_000 };
 const MAX_ERROR_BYTES = 4096;
 /** The heap of its main thread, in MiB; buffers and lanes come beside it. */
 const HEAP_SHARE = 0.5;
@@ -66,15 +86,42 @@ export function prepareMover(heapMib: number, { environment, compileCache }: Pro
 }
 
 export function startMover(job: Job, options: MoverOptions, prepared?: PreparedMover): MoverProcess {
-  const { onMessage, logger } = options;
+  const { onMessage, logger, patience = PATIENCE } = options;
   const { child, lastWords } = prepared ?? prepareMover(heapMibOf(job), options);
   child.stdin.write(`${JSON.stringify(job)}\n`);
+  const stuck = Promise.withResolvers<never>();
+  let isStopping = false;
   return {
     pid: child.pid,
-    result: follow(child, { onMessage, lastWords, logger }),
+    result: Promise.race([follow(child, { onMessage, lastWords, logger }), stuck.promise]),
     answer: (answer) => child.stdin.write(`${JSON.stringify(answer)}\n`),
-    stop: () => stop(child),
+    stop: () => {
+      if (isStopping) return;
+      isStopping = true;
+      stop(child, patience, () => {
+        leave(child, logger);
+        stuck.reject(stuckError(child.pid));
+      });
+    },
   };
+}
+
+/** It may end one day; until then nothing here waits for it. */
+function leave(child: ChildProcessWithoutNullStreams, logger: Logger): void {
+  const { pid } = child;
+  logger.error('a data mover cannot be ended, and is left behind', { pid });
+  child.once('exit', () => logger.info('a data mover that was left behind has ended', { pid }));
+  child.stdin.destroy();
+  child.stdout.destroy();
+  child.stderr.destroy();
+  child.unref();
+}
+
+function stuckError(pid: number | undefined): WindlassError {
+  return new WindlassError(
+    'the data mover cannot be ended, not even killed: it waits for a file system that does not answer',
+    { code: 'MOVER_STUCK', context: { pid } },
+  );
 }
 
 function spawnProgram(flags: readonly string[], env: NodeJS.ProcessEnv): ChildProcessWithoutNullStreams {
@@ -92,9 +139,12 @@ function spawnProgram(flags: readonly string[], env: NodeJS.ProcessEnv): ChildPr
   return child;
 }
 
-function stop(child: ChildProcess): void {
+function stop(child: ChildProcess, { killAfterMs, giveUpAfterMs }: Patience, onStuck: () => void): void {
   child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
+  let timer = setTimeout(() => {
+    child.kill('SIGKILL');
+    timer = setTimeout(onStuck, giveUpAfterMs);
+  }, killAfterMs);
   child.once('close', () => clearTimeout(timer));
 }
 

@@ -58,6 +58,19 @@ test('a volume that does not answer is found all the same', { skip: withoutFuse 
   if (mounted === 'mounted') assert.equal(answer, 'found');
 });
 
+test(
+  'a data mover that cannot even be killed is given up, and its process left behind',
+  { skip: withoutFuse },
+  async (t) => {
+    const scenario = 'moved while it does not answer';
+    const argv = ['unshare', ...namespace, process.execPath, child, scenario, scratchFolder(t, 'memory')];
+    const result = await runCommand(argv);
+    assert.equal(result.code, 0, describeResult(argv, result));
+    const [code, state] = JSON.parse(result.stdout) as string[];
+    if (code !== 'no FUSE') assert.deepEqual([code, state], ['MOVER_STUCK', 'still there']);
+  },
+);
+
 function aVolume(t: TestContext) {
   const root = scratchFolder(t, 'pods');
   const place = { root, names: ['uid', 'volumes', 'kubernetes.io~empty-dir', 'data'], isMount: false };

@@ -2,6 +2,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
+import type { StorageStats } from '../../repo-format/index.ts';
 import type { Message } from '../datapath/job.ts';
 
 export interface MoverContext {
@@ -9,6 +10,8 @@ export interface MoverContext {
   readonly random: RandomSource;
   readonly logger: Logger;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What the store has been asked, and has answered. */
+  readonly storageStats: StorageStats;
   /** Aborts when the agent says so, or is gone. */
   readonly signal: AbortSignal;
   send(message: Message): void;

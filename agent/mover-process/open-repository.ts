@@ -1,6 +1,6 @@
 // A data mover's own view of the repository: opened with the password of the job, or with the one before while it is being changed.
 import { processOwners } from '../../base/process-owner.ts';
-import { deriveFormatKey, type DeriveFormatKey, newStorageStats } from '../../repo-format/index.ts';
+import { deriveFormatKey, type DeriveFormatKey } from '../../repo-format/index.ts';
 import { locationStore, openVeleroRepository, type OpenedRepository } from '../../repo-format/velero/index.ts';
 import type { RepositoryAccess } from '../datapath/job.ts';
 import type { MoverContext } from './context.ts';
@@ -14,7 +14,6 @@ export function openRepository(
   const located = locationStore(access.location, { volumeNamespace, credentialsFile, caCertPem });
   const deps = {
     ...context,
-    storageStats: newStorageStats(),
     processes: processOwners(),
     deriveKey: deriveOnce(access, context),
   };

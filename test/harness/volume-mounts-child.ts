@@ -2,19 +2,25 @@
 import { spawnSync, type StdioOptions } from 'node:child_process';
 import {
   closeSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
+  read,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from '../../base/errors.ts';
+import { silentLogger } from '../../base/logger.ts';
+import { startMover } from '../../agent/datapath/mover-process.ts';
 import { findVolume } from '../../agent/host/find-volume.ts';
 import { prepareMarkers, readDoneMarker, writeDoneMarker, writeFailureMarker } from '../../agent/host/markers.ts';
 import { openVolume, type VolumeRoot } from '../../agent/host/volume-root.ts';
@@ -62,6 +68,18 @@ function outcome(work: () => void): string {
     const { message } = error as Error;
     return `${errorCode(error)}: ${message.slice(message.lastIndexOf(': ') + 2)}`;
   }
+}
+
+/** To the first request of a FUSE mount: `fuse_out_header` and `fuse_init_out` of protocol 7.31. */
+function initAnswer(request: Buffer): Buffer {
+  const answer = Buffer.alloc(80);
+  answer.writeUInt32LE(answer.length, 0);
+  request.copy(answer, 8, 8, 16); // the number of the request
+  answer.writeUInt32LE(7, 16);
+  answer.writeUInt32LE(31, 20);
+  answer.writeUInt32LE(4096, 36); // bytes of a write, at most
+  answer.writeUInt32LE(1, 40); // granularity of times
+  return answer;
 }
 
 type Scenario = (kubelet: Kubelet) => readonly string[] | Promise<readonly string[]>;
@@ -173,6 +191,39 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     // The connection ends with it, and everything that waits.
     closeSync(device);
     return [status === 0 ? 'mounted' : 'no FUSE', answer];
+  },
+  'moved while it does not answer': async ({ path, place }) => {
+    const device = openSync('/dev/fuse', 'r+');
+    const options = 'fd=3,rootmode=40000,user_id=0,group_id=0,allow_other';
+    const stdio: StdioOptions = ['ignore', 'ignore', 'pipe', device];
+    const { status } = spawnSync('mount', ['-i', '-t', 'fuse', '-o', options, 'none', path], { stdio });
+    if (status !== 0) return ['no FUSE'];
+    const request = Buffer.alloc(1 << 17);
+    readSync(device, request);
+    writeSync(device, initAnswer(request));
+    // What comes next has been taken over, and is never answered: not even a signal ends who waits for it.
+    const taken = new Promise<void>((resolve) => read(device, request, 0, request.length, null, () => resolve()));
+    const mover = startMover(
+      { kind: 'mark', subject: {}, volume: place, restoreUid: 'uid', mark: { outcome: 'seen-again' } },
+      {
+        onMessage: () => undefined,
+        environment: { PATH: process.env['PATH'] },
+        logger: silentLogger,
+        patience: { killAfterMs: 100, giveUpAfterMs: 1_000 },
+      },
+    );
+    const ending = mover.result.then(
+      () => 'fine',
+      (error: unknown) => errorCode(error) ?? String(error),
+    );
+    await taken;
+    mover.stop();
+    mover.stop();
+    const code = await ending;
+    const isThere = existsSync(`/proc/${mover.pid}`);
+    closeSync(device);
+    while (existsSync(`/proc/${mover.pid}`)) await sleep(10);
+    return [code, isThere ? 'still there' : 'gone'];
   },
   'backed up while it is unmounted': async (kubelet) => {
     mountMemory(kubelet.path);
