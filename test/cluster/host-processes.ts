@@ -11,6 +11,16 @@ export function processesOfPod(podUid: string, containerId = ''): number[] {
   return processes().filter((pid) => read(`/proc/${pid}/cgroup`).includes(belongs));
 }
 
+/** The processes of a cgroup and of all below it, by the group's name. */
+export function processesOfGroup(name: string): number[] {
+  return processes().filter((pid) => read(`/proc/${pid}/cgroup`).includes(`:/${name}/`));
+}
+
+/** The processes that were started with this among their arguments. */
+export function processesWith(argument: string): number[] {
+  return processes().filter((pid) => commandOf(pid).includes(argument));
+}
+
 /** True while the process lives; a zombie has ended. */
 export function isAlive(pid: number): boolean {
   const status = read(`/proc/${pid}/stat`);

@@ -56,8 +56,12 @@ export async function startContainerd(inside: Inside): Promise<void> {
   writeFileSync(join(folder, 'net.d', 'bridge.conflist'), networkConfiguration(folder));
   writeFileSync(join(folder, 'containerd.toml'), containerdConfiguration(folder));
   await inside.start('containerd', ['containerd', '--config', join(folder, 'containerd.toml')]);
+  await whenContainerdReady(inside);
+}
+
+export async function whenContainerdReady(inside: Inside): Promise<void> {
   await waitFor('containerd', async () => {
-    const asked = await inside.run(ctr(folder, 'version'), { timeoutMs: 10_000 });
+    const asked = await inside.run(ctr(inside.folder, 'version'), { timeoutMs: 10_000 });
     return asked.code === 0 ? true : undefined;
   });
 }
@@ -79,7 +83,7 @@ export async function startKubelet(inside: Inside, program: string, keys: Keys):
   ]);
 }
 
-function containerdSocket(folder: string): string {
+export function containerdSocket(folder: string): string {
   return join(folder, 'containerd.sock');
 }
 

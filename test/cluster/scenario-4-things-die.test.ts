@@ -9,8 +9,9 @@ import type { PodVolumeBackup, PodVolumeRestore } from '../../kube/api/velero.ts
 import { killAgent, whenNothingMoves } from './agent-control.ts';
 import { whenApiServerReady } from './control-plane.ts';
 import { runCommand } from '../harness/run-command.ts';
-import { agentProcesses, useNodeAgent } from './node-agent.ts';
+import { agentPod, agentProcesses, useNodeAgent } from './node-agent.ts';
 import { credentialsText } from './object-store.ts';
+import { rebootNode } from './reboot.ts';
 import { cutRelay, mendRelay, RELAY_URL, setPace, SLOW_LOCATION, startRelay } from './relay.ts';
 import { makeRestoredPod } from './restored-pod.ts';
 import { sharedCluster } from './shared-cluster.ts';
@@ -123,6 +124,17 @@ test('the kubelet is started again in mid-backup', async () => {
   await completed(name);
 });
 
+test('the node is drained: the agent is evicted in mid-backup', async () => {
+  const name = await slowBackup('drained');
+  const { metadata } = await agentPod(cluster);
+  const path = `/api/v1/namespaces/${VELERO_NAMESPACE}/pods/${metadata.name}/eviction`;
+  const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: metadata.name } };
+  await kubectl.ok(['create', '--raw', path, '-f', '-'], { input: JSON.stringify(eviction) });
+  await kubectl.whenGone('pod', ['-n', VELERO_NAMESPACE, metadata.name]);
+  await setPace(cluster, FAST);
+  await completed(name);
+});
+
 test('the S3 server is away for a minute, and so is the API server half a minute later', async () => {
   const name = await slowBackup('away');
   await cutRelay(cluster);
@@ -205,4 +217,15 @@ test('the disk of the restored volume is full', async () => {
   await whenNothingMoves(cluster);
   await kubectl.ok(['-n', NAMESPACE, 'delete', 'pod', 'tiny', '--force', '--grace-period=0']);
   await inside.run(['umount', '-l', path]);
+});
+
+test('the node is rebooted in mid-backup', async () => {
+  const before = await agentPod(cluster);
+  const name = await slowBackup('rebooted');
+  await rebootNode(cluster);
+  await setPace(cluster, FAST);
+  await completed(name);
+  const after = await agentPod(cluster);
+  assert.equal(after.metadata.uid, before.metadata.uid);
+  await velero.whenReady();
 });
