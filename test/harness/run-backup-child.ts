@@ -15,12 +15,12 @@ export interface ChildOutcome {
   readonly failure?: { readonly code: string; readonly message: string };
 }
 
-/** Its command line, for `runCommand`; `folder` is that of a fixture. `remote`: on a store that has no local files. */
+/** Its command line, for `runCommand`; `folder` is that of a fixture. `remote`: on a store that has no local files; `held`: one that stops answering after the first pack. */
 export function childCommand(
   folder: string,
   tree: string,
   options: Partial<BackupOptions> = {},
-  store: 'local' | 'remote' = 'local',
+  store: 'local' | 'remote' | 'held' = 'local',
 ): string[] {
   const script = fileURLToPath(new URL('./backup-child.ts', import.meta.url));
   return [process.execPath, script, folder, tree, JSON.stringify(options), store];
