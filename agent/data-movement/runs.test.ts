@@ -109,6 +109,24 @@ test('what may pass is waited for, longer each time, and not for ever', async (t
   assert.deepEqual(await fixture.snapshots(), []);
 });
 
+test('a volume that is not mounted yet is waited for, for a minute', async (t) => {
+  const fixture = await MoverFixture.create(t);
+  const volume = { ...fixture.volume('pod-uid'), isMount: true };
+  const { runs, clock, over } = start(t);
+  let waitedMs = 0;
+  for (let attempt = 1; attempt <= 6; attempt++) {
+    runs.start('a', fixture.backupJob(volume), HOUR_MS);
+    await over('a');
+    const view = runs.view('a');
+    assert.ok(view?.state === 'waiting' || view?.state === 'failed', JSON.stringify(view));
+    assert.equal(view.error.code, 'VOLUME_NOT_MOUNTED');
+    assert.equal(view.state, attempt < 6 ? 'waiting' : 'failed');
+    if (view.state === 'waiting') waitedMs += view.nextMs - clock.nowMs();
+  }
+  assert.equal(waitedMs, 62_000);
+  assert.deepEqual(await fixture.snapshots(), []);
+});
+
 test('a mover that is stopped says for what, whatever it ended with', async (t) => {
   const { runs, ended, over } = start(t);
   runs.start('a', markJob(t), HOUR_MS);

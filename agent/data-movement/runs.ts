@@ -49,8 +49,13 @@ interface Run {
 const RETRY_FIRST_MS = 2_000;
 const RETRY_MAX_MS = 300_000;
 const STALL_LOOK_MS = 30_000;
-/** A mover that dies again and again has a reason of its own. */
-const MAX_DEATHS = 5;
+/** What may pass only at first. */
+const MAX_ATTEMPTS: ReadonlyMap<string, number> = new Map([
+  // A mover that dies again and again has a reason of its own.
+  ['MOVER_DIED', 5],
+  // A minute: after a reboot of the node the agent may run before a volume's driver, and before the kubelet has mounted it.
+  ['VOLUME_NOT_MOUNTED', 6],
+]);
 
 export class Runs {
   readonly #deps: RunsDeps;
@@ -218,8 +223,8 @@ export class Runs {
     const error = run.isStalled && errorCode(reason) !== 'MOVER_STUCK' ? stalled(stallMs) : reason;
     const serialized = serializeError(error);
     const isOver = clock.monotonicMs() - run.firstMs >= retryForMs;
-    const isDying = serialized.code === 'MOVER_DIED' && run.attempts >= MAX_DEATHS;
-    if (!mayPass(error) || isOver || isDying) return { state: 'failed', error: serialized };
+    const isEnough = run.attempts >= (MAX_ATTEMPTS.get(serialized.code) ?? Infinity);
+    if (!mayPass(error) || isOver || isEnough) return { state: 'failed', error: serialized };
     const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (run.attempts - 1));
     return { state: 'waiting', error: serialized, attempts: run.attempts, nextMs: clock.nowMs() + delayMs };
   }
@@ -239,9 +244,9 @@ function stalled(stallMs: number): WindlassError {
 
 /**
  * What fails for good at a terminal may pass on a node: a location has been used before, so a host without a name is a name service
- * that is away.
+ * that is away; and a pod that is there will have its volume mounted.
  */
-const MAY_PASS_HERE = new Set(['BLOB_STORE_UNKNOWN']);
+const MAY_PASS_HERE = new Set(['BLOB_STORE_UNKNOWN', 'VOLUME_NOT_MOUNTED']);
 
 /** Whether another try may go well. */
 export function mayPass(error: unknown): boolean {
