@@ -56,6 +56,11 @@ function markJob(t: TestContext): MarkJob {
 
 const HOUR_MS = 3_600_000;
 
+/** Started from here, and not heard to have ended. */
+function processesRunning(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'ProcessWrap').length;
+}
+
 test('what a mover has done is kept until its object is done with', async (t) => {
   const { runs, ended, changes, over } = start(t);
   assert.equal(runs.view('a'), undefined);
@@ -67,6 +72,25 @@ test('what a mover has done is kept until its object is done with', async (t) =>
   assert.deepEqual([changes, ended.map(({ outcome }) => outcome), runs.running], [['a ended'], ['done'], 0]);
   runs.forget('a');
   assert.deepEqual(runs.uids(), []);
+});
+
+test('the next process is started ahead of one that runs alone', async (t) => {
+  const { runs, over } = start(t);
+  const before = processesRunning();
+  runs.start('a', markJob(t), HOUR_MS);
+  runs.expectMore();
+  assert.equal(processesRunning() - before, 2);
+  await over('a');
+});
+
+test('no process is started ahead while several run', async (t) => {
+  const { runs, over } = start(t);
+  const before = processesRunning();
+  runs.start('a', markJob(t), HOUR_MS);
+  runs.start('b', markJob(t), HOUR_MS);
+  runs.expectMore();
+  assert.equal(processesRunning() - before, 2);
+  await Promise.all([over('a'), over('b')]);
 });
 
 test('a process that cannot be started ahead harms nobody', async (t) => {
@@ -81,11 +105,12 @@ test('a process that cannot be started ahead harms nobody', async (t) => {
 });
 
 test('what fails for good is failed at once', async (t) => {
-  const { runs, over } = start(t);
+  const { runs, ended, over } = start(t);
   runs.start('a', { ...markJob(t), volume: { root: '/nonexistent', names: ['x'], isMount: false } }, HOUR_MS);
   await over('a');
   const view = runs.view('a');
   assert.ok(view?.state === 'failed' && view.error.code === 'VOLUME_NOT_FOUND');
+  assert.ok((ended[0]?.maxRssBytes ?? 0) > 1 << 20, 'what it took counts for the high-water mark, too');
 });
 
 test('what may pass is waited for, longer each time, and not for ever', async (t) => {

@@ -111,20 +111,22 @@ export class Runs {
       .then(
         (result) => {
           run.view = { state: 'done', result };
-          const maxRssBytes = result.type === 'marked' ? 0 : result.maxRssBytes;
-          this.#end(uid, run, { kind: job.kind, outcome: 'done', startedMs, maxRssBytes });
+          this.#end(uid, run, { kind: job.kind, outcome: 'done', startedMs, maxRssBytes: process.maxRssBytes });
         },
         (error: unknown) => {
           run.view = this.#failedView(run, error, retryForMs);
           const outcome = run.view.state === 'stopped' ? 'stopped' : 'failed';
-          this.#end(uid, run, { kind: job.kind, outcome, startedMs, maxRssBytes: 0 });
+          this.#end(uid, run, { kind: job.kind, outcome, startedMs, maxRssBytes: process.maxRssBytes });
         },
       );
   }
 
-  /** Another volume waits for its turn: the process for it may begin to start. */
+  /**
+   * Another volume waits for its turn: the process for it may begin to start. While others run beside the one it waits for, they have
+   * the processors, and one process more would only be memory.
+   */
   expectMore(): void {
-    if (this.#lastBudget === undefined) return;
+    if (this.#lastBudget === undefined || this.running > 1) return;
     try {
       this.#spare.prepare(this.#lastBudget);
     } catch (error) {

@@ -36,12 +36,13 @@ test('a backup, the same again, and its restore', async (t) => {
   const volume = fixture.volume('pod-uid');
   fill(volume.path);
   const seen: string[] = [];
-  const first = await fixture.start(fixture.backupJob(volume), ({ type }, mover) => {
+  const mover = fixture.start(fixture.backupJob(volume), ({ type }, { answer }) => {
     seen.push(type);
-    if (type === 'confirm') mover.answer({});
-  }).result;
+    if (type === 'confirm') answer({});
+  });
+  const first = await mover.result;
   assert.ok(first.type === 'backed-up' && !first.outcome.wasFinished);
-  assert.ok(first.maxRssBytes > MIB);
+  assert.ok(mover.maxRssBytes > MIB);
   assert.equal(seen[0], 'started');
   assert.ok(seen.includes('confirm'));
   const again = await fixture.start(fixture.backupJob(volume)).result;

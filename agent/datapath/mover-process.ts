@@ -11,6 +11,8 @@ export type MoverMessage = Extract<
   Message,
   { readonly type: 'started' | 'progress' | 'alive' | 'derived' | 'confirm' }
 >;
+/** The last it says. */
+type MoverEnd = Exclude<Message, MoverMessage>;
 /** What a job is answered with at its end. */
 export type MoverResult = Extract<Message, { readonly type: 'backed-up' | 'restored' | 'marked' }>;
 
@@ -21,6 +23,8 @@ export interface MoverProcess {
    * not even be killed: then its process is still there, and does nothing more.
    */
   readonly result: Promise<MoverResult>;
+  /** The most memory it has had, as it said at its end, whatever that was; 0 when it said nothing. */
+  readonly maxRssBytes: number;
   /** To its `confirm`. */
   answer(answer: Answer): void;
   /** Asks it to end; it is killed when it does not. */
@@ -91,9 +95,16 @@ export function startMover(job: Job, options: MoverOptions, prepared?: PreparedM
   child.stdin.write(`${JSON.stringify(job)}\n`);
   const stuck = Promise.withResolvers<never>();
   let isStopping = false;
+  let maxRssBytes = 0;
+  const onEnd = (end: MoverEnd): void => {
+    if ('maxRssBytes' in end) maxRssBytes = end.maxRssBytes;
+  };
   return {
     pid: child.pid,
-    result: Promise.race([follow(child, { onMessage, lastWords, logger }), stuck.promise]),
+    result: Promise.race([follow(child, { onMessage, onEnd, lastWords, logger }), stuck.promise]),
+    get maxRssBytes() {
+      return maxRssBytes;
+    },
     answer: (answer) => child.stdin.write(`${JSON.stringify(answer)}\n`),
     stop: () => {
       if (isStopping) return;
@@ -159,11 +170,16 @@ function forwardErrors(stream: Readable): () => string {
   return () => last;
 }
 
+interface Listeners extends Pick<MoverOptions, 'onMessage' | 'logger'> {
+  readonly onEnd: (end: MoverEnd) => void;
+  readonly lastWords: () => string;
+}
+
 async function follow(
   child: ChildProcess & { readonly stdout: Readable },
-  { onMessage, lastWords, logger }: Pick<MoverOptions, 'onMessage' | 'logger'> & { readonly lastWords: () => string },
+  { onMessage, onEnd, lastWords, logger }: Listeners,
 ): Promise<MoverResult> {
-  let end: Exclude<Message, MoverMessage> | undefined;
+  let end: MoverEnd | undefined;
   const lines = createInterface({ input: child.stdout });
   lines.on('line', (line) => {
     const message = parseMessage(line);
@@ -178,6 +194,7 @@ async function follow(
     child.once('close', (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
   });
   if (end === undefined) throw died({ code, signal }, lastWords());
+  onEnd(end);
   if (end.type === 'failed') throw deserializeError(end.error);
   return end;
 }
@@ -204,7 +221,7 @@ function died({ code, signal }: Ending, lastWords: string): WindlassError {
   });
 }
 
-function isEnd(message: Message): message is Exclude<Message, MoverMessage> {
+function isEnd(message: Message): message is MoverEnd {
   return !MIDWAY.has(message.type);
 }
 
