@@ -5,7 +5,8 @@ import type { Logger } from '../../base/logger.ts';
 import type { RandomSource } from '../../base/random.ts';
 import type { Answer } from '../datapath/job.ts';
 import { objectKey, type Pod, type Reflector, runController, WorkQueue } from '../../kube/index.ts';
-import { type MovementDeps, type MovementKind, MovementReconciler } from './reconciler.ts';
+import type { MovementKind } from './movement-kind.ts';
+import { type MovementDeps, MovementReconciler } from './reconciler.ts';
 import type { Movement } from './subject.ts';
 
 export interface MovementLoopOptions<T extends Movement> {

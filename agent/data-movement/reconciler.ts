@@ -1,71 +1,34 @@
 // Takes the decisions of policy.ts and does what they say, one object at a time. What differs between a backup and a restore comes
-// as a `MovementKind`.
+// as a `MovementKind`; what an object says on its way is in reports.ts, how it ends in endings.ts.
 import type { Clock } from '../../base/clock.ts';
-import { errorCode, hasCode, serializeError, WindlassError } from '../../base/errors.ts';
+import { hasCode, serializeError, WindlassError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import {
   type EventRecorder,
-  type Kind,
   type KubeClient,
   nameOfKey,
-  objectKey,
   type Pod,
   type ReconcileResult,
   type Store,
   type WorkQueue,
 } from '../../kube/index.ts';
-import type { Answer, Job } from '../datapath/job.ts';
-import type { MoverResult } from '../datapath/mover-process.ts';
+import type { Answer } from '../datapath/job.ts';
 import type { Slots } from '../datapath/slots.ts';
 import type { ResolvedVolume, VolumeResolver } from '../host/volume-resolver.ts';
-import type { Readiness, RepositoryDirectory, RepositoryName } from '../repository/repository-access.ts';
+import type { Readiness, RepositoryDirectory } from '../repository/repository-access.ts';
 import { DataPathEvents } from './data-path-events.ts';
+import { type EndPhase, Endings } from './endings.ts';
 import { removeHostingPod } from './hosting-pod.ts';
+import type { MovementKind } from './movement-kind.ts';
+import { type MovementLog, movementLog } from './movement-log.ts';
+import { type Notes, NoteBook } from './notes.ts';
 import { ObjectWriter } from './object-writer.ts';
 import { podProblem } from './pod-problem.ts';
-import { acceptedForMs, decide, type Decision, type Label, messageOf, type PodState, PROGRESS_MS } from './policy.ts';
+import { acceptedForMs, decide, type Decision, messageOf, type PodState } from './policy.ts';
+import { Reports } from './reports.ts';
 import type { Runs } from './runs.ts';
 import { isFinal, type Movement, phaseOf, podName, podOf, timeMs } from './subject.ts';
 import * as transitions from './transitions.ts';
-
-export interface MovementKind<T extends Movement> {
-  readonly label: Label;
-  readonly kind: Kind<T>;
-  isOurs(movement: T): boolean;
-  /** New and could be accepted here. */
-  isReady(movement: T): boolean;
-  repositoryOf(movement: T): RepositoryName;
-  /** Beside phase and time. */
-  acceptedStatus(): object;
-  job(movement: T, volume: ResolvedVolume, signal: AbortSignal): Promise<Job>;
-  completed(movement: T, result: MoverResult): Completion;
-  /**
-   * Whoever waits for the volume is told before the object says that it has failed. Annotations that are answered are for
-   * `afterwards`, which is then still to come.
-   */
-  beforeFailure?(movement: T, failure: Failure): Promise<Annotations | undefined>;
-  /** What remains to be done for an object that has ended; true when it is not over yet. */
-  afterwards?(movement: T): Promise<boolean>;
-  /** It ended well, and its pod waits for it once more in a way that needs us. */
-  isAwaitedAgain?(movement: T): boolean;
-  tellAgain?(movement: T): Promise<void>;
-}
-
-export interface Failure {
-  readonly code: string;
-  readonly message: string;
-}
-
-type Annotations = Readonly<Record<string, string>>;
-
-export interface Completion {
-  readonly status: object;
-  readonly message?: string | undefined;
-  /** Also told as an event of type Warning. */
-  readonly warning?: string | undefined;
-  readonly annotations?: Annotations;
-  readonly keepFinalizer?: boolean;
-}
 
 export interface MovementDeps {
   readonly client: KubeClient;
@@ -83,24 +46,13 @@ export interface MovementDeps {
   readonly resourceTimeoutMs: number;
   readonly operationTimeoutMs: number;
   readonly onBegun?: (movement: Movement) => void;
-  readonly onEnded?: (movement: Movement, phase: 'Completed' | 'Failed' | 'Canceled') => void;
+  readonly onEnded?: (movement: Movement, phase: EndPhase) => void;
 }
 
 const WAIT_MS = 5_000;
-/** Places in the queue move often; the API is told of it seldom. */
-const MESSAGE_MS = 30_000;
 const PREPARE_RETRY_MS = 5_000;
 /** Steps of one look: a chain of phases goes through at once. */
 const MAX_STEPS = 8;
-
-interface Notes {
-  cancelSeenMs?: number;
-  leavingSeenMs?: number;
-  progressMs?: number;
-  progressText?: string;
-  messageMs?: number;
-  acceptedSeenMs?: number;
-}
 
 export class MovementReconciler<T extends Movement> {
   readonly #kind: MovementKind<T>;
@@ -108,9 +60,11 @@ export class MovementReconciler<T extends Movement> {
   readonly #queue: WorkQueue;
   readonly #deps: MovementDeps;
   readonly #writer: ObjectWriter<T>;
-  readonly #notes = new Map<string, Notes>();
-  readonly #keys = new Map<string, string>();
+  readonly #notes = new NoteBook();
   readonly #events: DataPathEvents;
+  readonly #reports: Reports<T>;
+  readonly #endings: Endings<T>;
+  readonly #log: MovementLog;
 
   constructor(kind: MovementKind<T>, store: Store<T>, queue: WorkQueue, deps: MovementDeps) {
     this.#kind = kind;
@@ -119,24 +73,29 @@ export class MovementReconciler<T extends Movement> {
     this.#deps = deps;
     this.#writer = new ObjectWriter(deps.client, kind.kind);
     this.#events = new DataPathEvents(deps.recorder, kind.label);
+    this.#log = movementLog(deps.logger, kind.label);
+    const { clock, slots, onEnded } = deps;
+    const [writer, events, log, notes] = [this.#writer, this.#events, this.#log, this.#notes];
+    this.#reports = new Reports({ clock, notes, writer, events });
+    this.#endings = new Endings({ kind, clock, writer, events, slots, log, onEnded });
   }
 
   /** What `Runs` and `Slots` tell of: they know objects by their UID. */
   wake(uid: string): void {
-    const key = this.#keys.get(uid);
+    const key = this.#notes.keyOf(uid);
     if (key !== undefined) this.#queue.add(key);
   }
 
   /** Emits what the mover of the object has begun. */
   onStarted(uid: string): void {
-    const key = this.#keys.get(uid);
+    const key = this.#notes.keyOf(uid);
     const movement = key === undefined ? undefined : this.#current(key);
     if (movement !== undefined) this.#events.started(movement);
   }
 
   /** Why what was read of the object's pod cannot be trusted. */
   async podProblem(uid: string): Promise<Answer> {
-    const key = this.#keys.get(uid);
+    const key = this.#notes.keyOf(uid);
     const movement = key === undefined ? undefined : this.#current(key);
     if (movement === undefined) return { problem: 'the object is gone', mayPass: false };
     return podProblem(movement.spec.pod, this.#deps);
@@ -163,7 +122,7 @@ export class MovementReconciler<T extends Movement> {
 
   #decide(movement: T): Decision {
     const { clock, runs, prepareTimeoutMs } = this.#deps;
-    const notes = this.#notesOf(movement);
+    const notes = this.#notes.of(movement);
     const nowMs = clock.monotonicMs();
     if (movement.spec.cancel === true) notes.cancelSeenMs ??= nowMs;
     if (phaseOf(movement) === 'Accepted') notes.acceptedSeenMs ??= nowMs;
@@ -220,10 +179,10 @@ export class MovementReconciler<T extends Movement> {
       case 'run':
         return this.#run(movement, signal);
       case 'report':
-        return this.#report(movement, signal);
+        return { requeueAfterMs: await this.#reports.progress(movement, runs.view(uid), signal) };
       case 'wait':
         this.#deps.slots.release(uid);
-        await this.#say(movement, waitingMessage(decision), signal);
+        await this.#reports.say(movement, waitingMessage(decision), signal);
         return { requeueAfterMs: decision.forMs };
       case 'mark-canceling':
         await this.#write(movement, transitions.canceling(), signal);
@@ -233,13 +192,13 @@ export class MovementReconciler<T extends Movement> {
         runs.stop(uid, decision.reason);
         return { requeueAfterMs: decision.lookAgainMs };
       case 'complete':
-        await this.#complete(movement, decision.result, signal);
+        await this.#endings.complete(movement, decision.result, signal);
         return 'again';
       case 'fail':
-        await this.#fail(movement, decision, signal);
+        await this.#endings.fail(movement, decision, signal);
         return 'again';
       case 'cancel':
-        await this.#cancel(movement, decision.message, signal);
+        await this.#endings.cancel(movement, decision.message, signal);
         return 'again';
     }
   }
@@ -264,7 +223,7 @@ export class MovementReconciler<T extends Movement> {
     signal: AbortSignal,
   ): Promise<ReconcileResult | 'again'> {
     const { clock, resourceTimeoutMs } = this.#deps;
-    const { acceptedSeenMs = clock.monotonicMs() } = this.#notesOf(movement);
+    const { acceptedSeenMs = clock.monotonicMs() } = this.#notes.of(movement);
     const acceptedKnownForMs = clock.monotonicMs() - acceptedSeenMs;
     if (acceptedForMs({ movement, nowMs: clock.nowMs(), acceptedKnownForMs }) > resourceTimeoutMs) {
       const error = new WindlassError(`the repository was not ready in time: ${reason}`, {
@@ -272,7 +231,7 @@ export class MovementReconciler<T extends Movement> {
       });
       return this.#prepareFailed(movement, error, signal);
     }
-    await this.#say(movement, `waiting for the repository: ${reason}`, signal);
+    await this.#reports.say(movement, `waiting for the repository: ${reason}`, signal);
     return { requeueAfterMs: 1_000 };
   }
 
@@ -280,11 +239,11 @@ export class MovementReconciler<T extends Movement> {
     if (signal.aborted || hasCode(error, 'KUBE_CONFLICT')) throw error;
     const serialized = serializeError(error);
     if (serialized.retry !== 'never') {
-      await this.#say(movement, `not ready yet: ${messageOf(serialized)}`, signal);
+      await this.#reports.say(movement, `not ready yet: ${messageOf(serialized)}`, signal);
       return { requeueAfterMs: PREPARE_RETRY_MS };
     }
     const message = `error to expose ${this.#kind.label}: ${messageOf(serialized)}`;
-    await this.#fail(movement, { code: serialized.code, message }, signal);
+    await this.#endings.fail(movement, { code: serialized.code, message }, signal);
     return 'again';
   }
 
@@ -308,8 +267,7 @@ export class MovementReconciler<T extends Movement> {
       const volume = await this.#resolve(movement, signal);
       const job = await this.#kind.job(movement, volume, signal);
       runs.start(movement.metadata.uid, job, operationTimeoutMs);
-      // Small volumes are over before there is anything to report.
-      this.#notesOf(movement).progressMs = this.#deps.clock.monotonicMs();
+      this.#reports.begin(movement);
       if (this.#deps.slots.waiting > 0) runs.expectMore();
       return undefined;
     } catch (error) {
@@ -319,11 +277,11 @@ export class MovementReconciler<T extends Movement> {
       const isOver = this.#deps.clock.nowMs() - startedMs > operationTimeoutMs;
       if (serialized.retry !== 'never' && !isOver) {
         this.#deps.slots.release(movement.metadata.uid);
-        await this.#say(movement, `trying again: ${messageOf(serialized)}`, signal);
+        await this.#reports.say(movement, `trying again: ${messageOf(serialized)}`, signal);
         return { requeueAfterMs: PREPARE_RETRY_MS };
       }
       const message = `error starting data path: ${messageOf(serialized)}`;
-      await this.#fail(movement, { code: serialized.code, message }, signal);
+      await this.#endings.fail(movement, { code: serialized.code, message }, signal);
       return 'again';
     }
   }
@@ -340,7 +298,7 @@ export class MovementReconciler<T extends Movement> {
   ): Promise<ReconcileResult> {
     const { inUse, limit } = this.#deps.slots;
     const text = `waiting for a slot on this node: place ${position} of ${waiting}, ${inUse} of ${limit} in use`;
-    await this.#say(movement, text, signal);
+    await this.#reports.say(movement, text, signal);
     return { requeueAfterMs: WAIT_MS };
   }
 
@@ -351,87 +309,6 @@ export class MovementReconciler<T extends Movement> {
       throw new WindlassError(`pod ${name} is gone, or not on this node`, { code: 'POD_GONE' });
     }
     return this.#deps.volumes.resolve(pod, movement.spec.volume, signal);
-  }
-
-  async #report(movement: T, signal: AbortSignal): Promise<ReconcileResult> {
-    const { clock, runs } = this.#deps;
-    const run = runs.view(movement.metadata.uid);
-    const notes = this.#notesOf(movement);
-    const nowMs = clock.monotonicMs();
-    const dueMs = (notes.progressMs ?? -Infinity) + PROGRESS_MS;
-    if (run?.state !== 'running' || run.progress === undefined) return { requeueAfterMs: PROGRESS_MS };
-    const { bytesDone, totalBytes } = run.progress;
-    const text = `${bytesDone}/${totalBytes}`;
-    if (nowMs < dueMs) return { requeueAfterMs: dueMs - nowMs };
-    if (text === notes.progressText) return { requeueAfterMs: PROGRESS_MS };
-    const hadMessage = (movement.status?.message ?? '') !== '';
-    const status = { progress: { bytesDone, totalBytes }, ...(hadMessage ? { message: '' } : {}) };
-    await this.#writer.merge(movement, { status }, signal);
-    notes.progressMs = nowMs;
-    notes.progressText = text;
-    this.#events.progress(movement, run.progress);
-    return { requeueAfterMs: PROGRESS_MS };
-  }
-
-  async #complete(movement: T, result: MoverResult, signal: AbortSignal): Promise<void> {
-    const { status, message, warning, annotations, keepFinalizer } = this.#kind.completed(movement, result);
-    const nowMs = this.#deps.clock.nowMs();
-    const ending = {
-      phase: 'Completed',
-      nowMs,
-      message,
-      status,
-      ...(keepFinalizer === true ? { keepFinalizer } : {}),
-    } as const;
-    await this.#write(
-      movement,
-      transitions.ended(movement, { ...ending, ...(annotations === undefined ? {} : { annotations }) }),
-      signal,
-    );
-    if (warning !== undefined) this.#events.warning(movement, warning);
-    this.#events.completed(movement, result);
-    this.#over(movement, 'Completed', { result: JSON.stringify(status), message });
-  }
-
-  async #fail(movement: T, failure: Failure, signal: AbortSignal): Promise<void> {
-    const wasInProgress = phaseOf(movement) === 'InProgress';
-    const held = await this.#tellWaiting(movement, failure);
-    const text = wasInProgress ? `${pathName(this.#kind.label)} failed: ${failure.message}` : failure.message;
-    const message = transitions.statusMessage(text);
-    const nowMs = this.#deps.clock.nowMs();
-    await this.#write(movement, transitions.ended(movement, { phase: 'Failed', nowMs, message, ...held }), signal);
-    this.#events.failed(movement, message);
-    this.#over(movement, 'Failed', { message });
-  }
-
-  async #cancel(movement: T, message: string | undefined, signal: AbortSignal): Promise<void> {
-    const text = message ?? transitions.cancelNote(movement);
-    const isForeign = !this.#kind.isOurs(movement);
-    const failure = { code: 'CANCELED', message: text === '' ? 'the restore was cancelled' : text };
-    const held = isForeign ? {} : await this.#tellWaiting(movement, failure);
-    const nowMs = this.#deps.clock.nowMs();
-    await this.#write(
-      movement,
-      transitions.ended(movement, { phase: 'Canceled', nowMs, message: text, ...held }),
-      signal,
-    );
-    this.#events.canceled(movement);
-    this.#over(movement, 'Canceled', {});
-  }
-
-  async #tellWaiting(
-    movement: T,
-    failure: Failure,
-  ): Promise<Pick<transitions.Ending, 'annotations' | 'keepFinalizer'>> {
-    try {
-      const annotations = await this.#kind.beforeFailure?.(movement, failure);
-      return annotations === undefined ? {} : { annotations, keepFinalizer: true };
-    } catch (error) {
-      // Its volume may be gone with its pod: then nobody waits any more.
-      const fields = { code: errorCode(error), error: error instanceof Error ? error.message : String(error) };
-      this.#log('the waiting pod could not be told', movement, fields, 'warn');
-      return {};
-    }
   }
 
   async #letGo(movement: T, signal: AbortSignal): Promise<ReconcileResult> {
@@ -445,69 +322,28 @@ export class MovementReconciler<T extends Movement> {
     if (await removeHostingPod(movement, this.#deps, signal)) this.#log('removed the pod of another agent', movement);
   }
 
-  /** Why it does not go on, for whoever looks at it; seldom enough not to weigh on the API. */
-  async #say(movement: T, text: string, signal: AbortSignal): Promise<void> {
-    const notes = this.#notesOf(movement);
-    const nowMs = this.#deps.clock.monotonicMs();
-    const message = transitions.statusMessage(text);
-    if (movement.status?.message === message || nowMs - (notes.messageMs ?? -Infinity) < MESSAGE_MS) return;
-    notes.messageMs = nowMs;
-    await this.#write(movement, { status: { message } }, signal);
-  }
-
   #write(movement: T, merge: object, signal: AbortSignal): Promise<void> {
     return this.#writer.write(movement, merge, signal);
-  }
-
-  #notesOf({ metadata }: T): Notes {
-    this.#keys.set(metadata.uid, objectKey(metadata));
-    let notes = this.#notes.get(metadata.uid);
-    if (notes === undefined) this.#notes.set(metadata.uid, (notes = {}));
-    return notes;
-  }
-
-  #over(movement: T, phase: 'Completed' | 'Failed' | 'Canceled', fields: object): void {
-    this.#deps.onEnded?.(movement, phase);
-    this.#deps.slots.release(movement.metadata.uid);
-    this.#log(`ended ${phase}`, movement, fields, phase === 'Failed' ? 'warn' : 'info');
   }
 
   #release({ metadata }: T): void {
     const { runs, slots } = this.#deps;
     slots.release(metadata.uid);
     runs.forget(metadata.uid);
-    this.#notes.delete(metadata.uid);
-    this.#keys.delete(metadata.uid);
+    this.#notes.forget(metadata.uid);
   }
 
   /** The object is gone. A mover that still works for it ends. */
   #forget(key: string): void {
     const { namespace, name } = nameOfKey(key);
-    for (const [uid, known] of this.#keys) {
-      if (known !== key) continue;
+    for (const uid of this.#notes.uidsOf(key)) {
       this.#deps.logger.debug('the object is gone', { namespace, name });
       this.#deps.slots.release(uid);
       this.#deps.runs.forget(uid);
-      this.#notes.delete(uid);
-      this.#keys.delete(uid);
+      this.#notes.forget(uid);
     }
     this.#writer.forget(key);
   }
-
-  /** Under the names that data movers use: one search finds all of a volume. */
-  #log(message: string, { metadata, spec }: T, fields: object = {}, level: 'info' | 'warn' = 'info'): void {
-    const { name, namespace } = metadata;
-    this.#deps.logger[level](message, {
-      [this.#kind.label === 'PVB' ? 'podVolumeBackup' : 'podVolumeRestore']: `${namespace}/${name}`,
-      pod: podName(spec.pod),
-      volume: spec.volume,
-      ...fields,
-    });
-  }
-}
-
-function pathName(label: Label): string {
-  return label === 'PVB' ? 'data path backup' : 'data path restore';
 }
 
 function waitingMessage({ error, attempts, forMs }: Extract<Decision, { readonly do: 'wait' }>): string {

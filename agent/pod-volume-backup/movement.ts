@@ -3,7 +3,7 @@ import { ANNOTATION, KINDS, type PodVolumeBackup } from '../../kube/index.ts';
 import { podVolumePath } from '../../repo-format/velero/index.ts';
 import type { BackupJob, BackupOutcome } from '../datapath/job.ts';
 import type { ResolvedVolume } from '../host/volume-resolver.ts';
-import type { Completion, MovementKind } from '../data-movement/reconciler.ts';
+import type { Completion, MovementKind } from '../data-movement/movement-kind.ts';
 import type { RepositoryDirectory, RepositoryName } from '../repository/repository-access.ts';
 
 export interface BackupMovementOptions {

@@ -4,7 +4,7 @@ import { ANNOTATION, KINDS, type Pod, type PodVolumeRestore, type Store } from '
 import type { MarkJob, RestoreJob, RestoreOutcome } from '../datapath/job.ts';
 import { type MoverOptions, type MoverProcess, type MoverResult, startMover } from '../datapath/mover-process.ts';
 import type { ResolvedVolume, VolumeResolver } from '../host/volume-resolver.ts';
-import type { Completion, MovementKind } from '../data-movement/reconciler.ts';
+import type { Completion, MovementKind } from '../data-movement/movement-kind.ts';
 import { isDeleting, podName, podOf } from '../data-movement/subject.ts';
 import { isKopia, type MoverSettings, positive } from '../pod-volume-backup/movement.ts';
 import type { RepositoryDirectory, RepositoryName } from '../repository/repository-access.ts';
