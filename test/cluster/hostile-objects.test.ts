@@ -1,11 +1,11 @@
 // Objects that no Velero server makes, and a configuration with a typing error, before the running agent: each object comes to its end
 // with one clear line or is left alone, and what comes after is served as if nothing had been.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { ConfigMap, Pod } from '../../kube/api/core.ts';
-import type { PodVolumeBackup } from '../../kube/api/velero.ts';
+import type { PodVolumeBackup, PodVolumeRestore } from '../../kube/api/velero.ts';
 import { dataMovers, whenNothingMoves } from './agent-control.ts';
 import { NODE_NAME } from './certificates.ts';
 import { agentLog, agentPod, setConcurrency, useNodeAgent } from './node-agent.ts';
@@ -182,6 +182,31 @@ async function tryAll(kind: 'PodVolumeBackup' | 'PodVolumeRestore', all: readonl
     await kubectl.run(['-n', VELERO_NAMESPACE, 'delete', resource, ...made.map(({ name }) => name), '--wait=false']);
   }
 }
+
+test('a volume that one object has restored is not restored by a second one while its pod waits', async () => {
+  // Whoever restored the source once has left this there.
+  symlinkSync('/etc', join(mountedVolume(cluster, pod, VOLUME), '.velero'));
+  const snapshotID = await goodBackup();
+  rmSync(join(mountedVolume(cluster, pod, VOLUME), '.velero'));
+  const name = freshName('twice');
+  const twice = await makeRestoredPod(cluster, { namespace: NAMESPACE, name, emptyDirs: [VOLUME, 'other'] });
+  const restore = async (object: string, volume: string): Promise<PodVolumeRestore['status']> => {
+    await createVolumeRestore(cluster, { name: object, pod: twice, volume, snapshotID, sourceNamespace: NAMESPACE });
+    return (await whenOver<PodVolumeRestore>(cluster, 'podvolumerestore', object)).status;
+  };
+  const first = freshName('first');
+  assert.equal((await restore(first, VOLUME))?.phase, 'Completed');
+  writeFileSync(join(mountedVolume(cluster, twice, VOLUME), 'file'), 'changed since');
+  const second = await restore(freshName('second'), VOLUME);
+  assert.equal(second?.phase, 'Failed');
+  assert.match(
+    second?.message ?? '',
+    new RegExp(`was restored before, by velero/${first} \\[VOLUME_RESTORED_BEFORE\\]$`),
+  );
+  assert.equal(readFileSync(join(mountedVolume(cluster, twice, VOLUME), 'file'), 'utf8'), 'changed since');
+  assert.equal((await restore(freshName('third'), 'other'))?.phase, 'Completed');
+  await whenRunning(cluster, NAMESPACE, name);
+});
 
 test('objects that no server makes end with one line or are left alone', async () => {
   const before = await agentPod(cluster);
