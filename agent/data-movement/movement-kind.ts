@@ -13,6 +13,8 @@ export interface MovementKind<T extends Movement> {
   isOurs(movement: T): boolean;
   /** New and could be accepted here. */
   isReady(movement: T): boolean;
+  /** Prepared, and its pod does not wait any more. */
+  isTooLate?(movement: T): boolean;
   repositoryOf(movement: T): RepositoryName;
   /** Beside phase and time. */
   acceptedStatus(): object;

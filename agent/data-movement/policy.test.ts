@@ -154,6 +154,12 @@ table('Prepared', [
   ['is cancelled at once', { phase: 'Prepared', cancel: true }, { do: 'cancel' }],
   ['fails when its pod is gone', { phase: 'Prepared', pod: GONE }, { do: 'fail', code: 'POD_GONE' }],
   ['fails when its pod is leaving', { phase: 'Prepared', pod: leaving(1) }, { do: 'fail', code: 'POD_GONE' }],
+  [
+    'fails when its pod has started: nothing is restored over it, and nothing was',
+    { phase: 'Prepared', label: 'PVR', isTooLate: true },
+    { do: 'fail', code: 'POD_STARTED' },
+  ],
+  ['is cancelled rather than too late', { phase: 'Prepared', isTooLate: true, cancel: true }, { do: 'cancel' }],
   ['of another node is not touched', { phase: 'Prepared', isOurs: false }, { do: 'nothing' }],
 ]);
 

@@ -19,6 +19,8 @@ export interface MovementView {
   readonly isQueueFull: boolean;
   readonly pod: PodState;
   readonly run: RunView | undefined;
+  /** The pod's own containers may run: what is not restored by now must not be. */
+  readonly isTooLate?: boolean;
   /** It ended well, and its pod waits for it once more, as after a reboot of the node. */
   readonly isAwaitedAgain?: boolean;
   /** Since when this process has known of `spec.cancel`. */
@@ -87,7 +89,8 @@ export function decide(view: MovementView): Decision {
       return decideAccepted(view, isCanceled);
     case 'Prepared':
       if (isCanceled) return { do: 'cancel' };
-      return view.pod.is === 'here' ? { do: 'begin' } : podGone(view);
+      if (view.pod.is !== 'here') return podGone(view);
+      return view.isTooLate === true ? podStarted(view) : { do: 'begin' };
     case 'InProgress':
       return decideInProgress(view, isCanceled);
     case 'Canceling':
@@ -157,6 +160,16 @@ function podGone({ movement }: MovementView): Decision {
     do: 'fail',
     code: 'POD_GONE',
     message: `pod ${namespace}/${name} is gone, or going, and its volume with it [POD_GONE]`,
+  };
+}
+
+/** Nothing of it can have been restored: that begins with the next phase. */
+function podStarted({ movement }: MovementView): Decision {
+  const { namespace = '', name = '' } = movement.spec.pod;
+  return {
+    do: 'fail',
+    code: 'POD_STARTED',
+    message: `pod ${namespace}/${name} has started without this volume: nothing was restored [POD_STARTED]`,
   };
 }
 

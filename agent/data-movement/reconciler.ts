@@ -134,6 +134,7 @@ export class MovementReconciler<T extends Movement> {
       isQueueFull: this.#deps.isQueueFull(),
       pod: this.#podState(movement, notes),
       run: runs.view(movement.metadata.uid),
+      isTooLate: phaseOf(movement) === 'Prepared' && this.#kind.isTooLate?.(movement) === true,
       isAwaitedAgain: phaseOf(movement) === 'Completed' && this.#kind.isAwaitedAgain?.(movement) === true,
       cancelKnownForMs: notes.cancelSeenMs === undefined ? undefined : nowMs - notes.cancelSeenMs,
       acceptedKnownForMs: notes.acceptedSeenMs === undefined ? undefined : nowMs - notes.acceptedSeenMs,

@@ -175,6 +175,14 @@ test('a failure reaches the pod that waits, through a closed root too, whose mod
   assert.deepEqual([modeOf(path), existsSync(marker)], ['711', true]);
 });
 
+test('a pod that has started is too late for a restore, and is told of no failure', async (t) => {
+  const { root, path } = aVolume(t);
+  const isTooLate = (...pods: readonly Pod[]) => movementOf(pods).isTooLate?.(aPodVolumeRestore({ phase: 'Prepared' }));
+  assert.deepEqual([isTooLate(over), isTooLate(waiting), isTooLate()], [true, false, false]);
+  assert.equal(await movementOf([over], root).beforeFailure?.(aPodVolumeRestore(), failure), undefined);
+  assert.equal(existsSync(join(path, '.velero')), false);
+});
+
 test('nobody is told where there is nobody', async () => {
   assert.equal(await movementOf([]).beforeFailure?.(aPodVolumeRestore(), failure), undefined);
   const ownerReferences = [] as const;

@@ -40,6 +40,7 @@ export function restoreMovement(options: RestoreMovementOptions): MovementKind<P
     kind: KINDS.podVolumeRestore,
     isOurs: (restore) => isOurs(options, restore),
     isReady: (restore) => isReady(options, restore),
+    isTooLate: (restore) => hasStarted(options, restore),
     repositoryOf,
     acceptedStatus: () => ({ node: options.nodeName }),
     job: (restore, volume, signal) => jobOf(options, restore, volume, signal),
@@ -62,6 +63,12 @@ function isReady({ pods }: RestoreMovementOptions, { spec }: PodVolumeRestore): 
   if (!isKopia(spec.uploaderType)) return false;
   const pod = podOf(pods, spec.pod);
   return pod !== undefined && helperState(pod) === 'waits';
+}
+
+/** Its init container has seen all markers, by whomever: the pod's own containers write to the volume. */
+function hasStarted({ pods }: RestoreMovementOptions, { spec }: PodVolumeRestore): boolean {
+  const pod = podOf(pods, spec.pod);
+  return pod !== undefined && helperState(pod) === 'over';
 }
 
 /** Before a node has accepted it, it is that of its pod. */
@@ -141,6 +148,8 @@ async function markFailed(
   restore: PodVolumeRestore,
   { code, message }: { readonly code: string; readonly message: string },
 ): Promise<Readonly<Record<string, string>> | undefined> {
+  // Nobody waits; and when the init container is run again after a reboot, the failure must not keep a pod that ran from running.
+  if (hasStarted(options, restore)) return undefined;
   const closedRootMode = await mark(options, restore, {
     outcome: 'failed',
     code,
