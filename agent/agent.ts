@@ -171,6 +171,8 @@ export class Agent {
       },
       onEnded: ({ kind, outcome, durationMs, maxRssBytes }) => {
         this.#metrics.moverEnded(outcome, maxRssBytes);
+        // It may have had keys or a password that are not in force any more.
+        if (outcome === 'failed') this.#secrets.forget();
         if (kind !== 'mark') this.#metrics.stage(kind, 'move', durationMs / 1000);
       },
     });

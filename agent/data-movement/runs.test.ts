@@ -270,6 +270,7 @@ test('what may pass is tried again, a name service that is away included; what w
   assert.equal(mayPass(failure('BLOB_TIMEOUT', 'transient')), true);
   assert.equal(mayPass(failure('BLOB_CREDENTIALS_EXPIRED', 'after-refresh')), true);
   assert.equal(mayPass(failure('BLOB_STORE_UNKNOWN', 'never')), true);
+  assert.equal(mayPass(failure('BLOB_ACCESS_DENIED', 'never')), true);
   assert.equal(mayPass(new DOMException('stopped', 'AbortError')), true);
   assert.equal(mayPass(failure('PASSWORD_WRONG', 'never')), false);
   assert.equal(mayPass(new TypeError('a bug')), false);

@@ -55,6 +55,8 @@ const MAX_ATTEMPTS: ReadonlyMap<string, number> = new Map([
   ['MOVER_DIED', 5],
   // A minute: after a reboot of the node the agent may run before a volume's driver, and before the kubelet has mounted it.
   ['VOLUME_NOT_MOUNTED', 6],
+  // Keys that have just been replaced: the next attempt reads them anew.
+  ['BLOB_ACCESS_DENIED', 3],
 ]);
 
 export class Runs {
@@ -246,9 +248,9 @@ function stalled(stallMs: number): WindlassError {
 
 /**
  * What fails for good at a terminal may pass on a node: a location has been used before, so a host without a name is a name service
- * that is away; and a pod that is there will have its volume mounted.
+ * that is away; a pod that is there will have its volume mounted; and keys may be older than those that the store knows.
  */
-const MAY_PASS_HERE = new Set(['BLOB_STORE_UNKNOWN', 'VOLUME_NOT_MOUNTED']);
+const MAY_PASS_HERE = new Set(['BLOB_STORE_UNKNOWN', 'VOLUME_NOT_MOUNTED', 'BLOB_ACCESS_DENIED']);
 
 /** Whether another try may go well. */
 export function mayPass(error: unknown): boolean {
