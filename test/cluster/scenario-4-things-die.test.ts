@@ -51,17 +51,17 @@ after(async () => {
   await cutRelay(cluster);
 });
 
-async function beginBackup(name: string, location: string): Promise<string> {
+async function beginBackup(name: string, location: string, of = pod): Promise<string> {
   const fresh = freshName(name);
-  writeFileSync(join(mountedVolume(cluster, pod, 'data'), 'large'), noise(fresh, LARGE_BYTES));
-  await createVolumeBackup(cluster, { name: fresh, pod, volume: 'data', location });
+  writeFileSync(join(mountedVolume(cluster, of, 'data'), 'large'), noise(fresh, LARGE_BYTES));
+  await createVolumeBackup(cluster, { name: fresh, pod: of, volume: 'data', location });
   return fresh;
 }
 
 /** Begins a backup that takes its time. */
-async function slowBackup(name: string, location = SLOW_LOCATION): Promise<string> {
+async function slowBackup(name: string, location = SLOW_LOCATION, of = pod): Promise<string> {
   await setPace(cluster, SLOW);
-  const fresh = await beginBackup(name, location);
+  const fresh = await beginBackup(name, location, of);
   await whenMoving(cluster, 'podvolumebackup', fresh);
   // So that there is something on its way.
   await setTimeout(3000);
@@ -69,28 +69,28 @@ async function slowBackup(name: string, location = SLOW_LOCATION): Promise<strin
 }
 
 /** Ends well, and what is stored is the volume: restored into a pod of its own it is the same. */
-async function completed(name: string, location = SLOW_LOCATION): Promise<string> {
+async function completed(name: string, location = SLOW_LOCATION, of = pod): Promise<string> {
   const { status } = await whenOver<PodVolumeBackup>(cluster, 'podvolumebackup', name);
   assert.equal(status?.phase, 'Completed', status?.message);
   const restoredName = freshName('restored');
   const restored = await makeRestoredPod(cluster, { namespace: NAMESPACE, name: restoredName, emptyDirs: ['data'] });
   const restore = await restoreInto(restored, status?.snapshotID ?? '', location);
-  await restoreCompleted(restore, restored);
+  await restoreCompleted(restore, restored, of);
   return status?.snapshotID ?? '';
 }
 
-async function restoreInto(into: Pod, snapshotID: string, location = SLOW_LOCATION): Promise<string> {
+async function restoreInto(into: Pod, snapshotID: string, location = SLOW_LOCATION, volume = 'data'): Promise<string> {
   const name = freshName('restore');
-  const plan = { name, pod: into, volume: 'data', location, snapshotID, sourceNamespace: NAMESPACE };
+  const plan = { name, pod: into, volume, location, snapshotID, sourceNamespace: NAMESPACE };
   await createVolumeRestore(cluster, plan);
   return name;
 }
 
-async function restoreCompleted(name: string, into: Pod): Promise<void> {
+async function restoreCompleted(name: string, into: Pod, of = pod): Promise<void> {
   const { status } = await whenOver<PodVolumeRestore>(cluster, 'podvolumerestore', name);
   assert.equal(status?.phase, 'Completed', status?.message);
   await whenRunning(cluster, NAMESPACE, into.metadata.name);
-  const [source, copy] = [pod, into].map((of) => describeVolume(mountedVolume(cluster, of, 'data'), 'exact'));
+  const [source, copy] = [of, into].map((each) => describeVolume(mountedVolume(cluster, each, 'data'), 'exact'));
   assert.deepEqual(copy, source);
   await kubectl.ok(['-n', NAMESPACE, 'delete', 'pod', into.metadata.name, '--force', '--grace-period=0']);
 }
@@ -206,11 +206,11 @@ test('the disk of the restored volume is full', async () => {
   const backup = freshName('whole');
   await createVolumeBackup(cluster, { name: backup, pod, volume: 'data' });
   const { status: backedUp } = await whenOver<PodVolumeBackup>(cluster, 'podvolumebackup', backup);
-  await makeLocalVolume(cluster, NAMESPACE, 'data');
-  const path = `/srv/pv/${NAMESPACE}-data`;
+  await makeLocalVolume(cluster, NAMESPACE, 'tiny');
+  const path = `/srv/pv/${NAMESPACE}-tiny`;
   await inside.ok(['mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', path]);
-  const tiny = await makeRestoredPod(cluster, { namespace: NAMESPACE, name: 'tiny', claims: ['data'] });
-  const name = await restoreInto(tiny, backedUp?.snapshotID ?? '', 'default');
+  const tiny = await makeRestoredPod(cluster, { namespace: NAMESPACE, name: 'tiny', claims: ['tiny'] });
+  const name = await restoreInto(tiny, backedUp?.snapshotID ?? '', 'default', 'tiny');
   const { status } = await whenOver<PodVolumeRestore>(cluster, 'podvolumerestore', name);
   assert.equal(status?.phase, 'Failed');
   assert.match(status?.message ?? '', /space|ENOSPC|full/i);
@@ -219,13 +219,32 @@ test('the disk of the restored volume is full', async () => {
   await inside.run(['umount', '-l', path]);
 });
 
-test('the node is rebooted in mid-backup', async () => {
-  const before = await agentPod(cluster);
-  const name = await slowBackup('rebooted');
-  await rebootNode(cluster);
-  await setPace(cluster, FAST);
-  await completed(name);
-  const after = await agentPod(cluster);
-  assert.equal(after.metadata.uid, before.metadata.uid);
-  await velero.whenReady();
+describe('the node', () => {
+  let mounted: Pod;
+  let snapshotID = '';
+  before(async () => {
+    await makeLocalVolume(cluster, NAMESPACE, 'data');
+    mounted = await makePod(cluster, { namespace: NAMESPACE, name: 'mounted', claims: ['data'] });
+  });
+
+  test('rebooted in mid-backup of a volume that is mounted', async () => {
+    const { metadata } = await agentPod(cluster);
+    const name = await slowBackup('rebooted', SLOW_LOCATION, mounted);
+    await rebootNode(cluster);
+    await setPace(cluster, FAST);
+    snapshotID = await completed(name, SLOW_LOCATION, mounted);
+    assert.equal((await agentPod(cluster)).metadata.uid, metadata.uid);
+  });
+
+  test('rebooted in mid-restore', async () => {
+    await setPace(cluster, SLOW);
+    const restored = await makeRestoredPod(cluster, { namespace: NAMESPACE, name: 'rebooted', emptyDirs: ['data'] });
+    const name = await restoreInto(restored, snapshotID);
+    await whenMoving(cluster, 'podvolumerestore', name);
+    await setTimeout(3000);
+    await rebootNode(cluster);
+    await setPace(cluster, FAST);
+    await restoreCompleted(name, restored, mounted);
+    await velero.whenReady();
+  });
 });
