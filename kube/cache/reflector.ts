@@ -1,4 +1,8 @@
-// Keeps what a cluster has of one kind: lists it in pages, watches it from there, and begins again for ever, whatever fails.
+// Keeps what a cluster has of one kind: lets the server tell of all there is and then of what happens, in one stream (KEP-3157), or
+// lists it in pages and watches it from there where the server cannot, and begins again for ever, whatever fails.
+//
+// The stream is for large clusters that start at once: a thousand agents that list twenty thousand objects in pages wait so long for
+// each page that the server has forgotten the first before the last is asked for.
 // Listeners hear that something has changed; decisions are made from the store, not from what was heard.
 import type { Clock } from '../../base/clock.ts';
 import { errorCode, hasCode } from '../../base/errors.ts';
@@ -37,9 +41,13 @@ export class Reflector<T extends KubeObject> {
   readonly #listeners: ChangeListener<T>[] = [];
   readonly #backoff: Backoff;
   readonly #synced = Promise.withResolvers<void>();
-  /** Where to watch from; undefined: list first. */
+  /** Where to watch from; undefined: all there is comes first. */
   #resourceVersion: string | undefined;
   #isHealthy = false;
+  /** Until the server says that it cannot. */
+  #canStream = true;
+  /** The last stream was ended before it had told all: a list may get through. */
+  #isListNext = false;
   /** Pages are for servers that keep what the first of them saw until the last: where one did not, the list is asked for whole. */
   #isPaging = true;
 
@@ -83,7 +91,7 @@ export class Reflector<T extends KubeObject> {
   async #follow(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        this.#resourceVersion ??= await this.#list(signal);
+        if (this.#isToList) this.#resourceVersion = await this.#list(signal);
         await this.#watch(this.#resourceVersion, signal);
       } catch (error) {
         if (signal.aborted) return;
@@ -92,8 +100,16 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
+  get #isToList(): boolean {
+    return this.#resourceVersion === undefined && (this.#isListNext || !this.#canStream);
+  }
+
   async #recover(error: unknown, signal: AbortSignal): Promise<void> {
     const { kind, logger, clock } = this.#options;
+    if (hasCode(error, 'KUBE_INVALID') && this.#resourceVersion === undefined && !this.#isToList) {
+      this.#canStream = false;
+      return;
+    }
     if (hasCode(error, 'KUBE_GONE')) {
       // What was missed cannot be told any more: from the beginning, at once if it was a watch that had worked.
       if (this.#resourceVersion === undefined) this.#isPaging = false;
@@ -117,6 +133,7 @@ export class Reflector<T extends KubeObject> {
     const { client, kind } = this.#options;
     const seen = new Set<string>();
     let continueToken: string | undefined;
+    this.#isListNext = false;
     for (;;) {
       const limit = this.#isPaging ? { limit: PAGE_OBJECTS } : {};
       const page = await client.list(kind, { ...this.#selection(), ...limit, continueToken }, signal);
@@ -126,38 +143,55 @@ export class Reflector<T extends KubeObject> {
       }
       continueToken = page.continueToken;
       if (continueToken === undefined) {
-        for (const key of this.#store.keys()) if (!seen.has(key)) this.#delete(key);
-        this.#synced.resolve();
         this.#isPaging = true;
-        this.#isHealthy = true;
+        this.#seenAll(seen);
         return page.resourceVersion;
       }
     }
   }
 
-  async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
+  /** Without a `resourceVersion` the first events are of all there is. */
+  async #watch(resourceVersion: string | undefined, signal: AbortSignal): Promise<void> {
     const { client, kind, random, clock } = this.#options;
     const jitter = (random.bytes(1)[0] ?? 0) / 255;
     const timeoutSeconds = Math.round(WATCH_SECONDS * (1 + jitter));
     const startedMs = clock.monotonicMs();
-    const onOpened = (): void => void (this.#isHealthy = true);
+    // Of what there is, while the server still tells of it.
+    let seen = resourceVersion === undefined ? new Set<string>() : undefined;
+    const onOpened = (): void => void (this.#isHealthy ||= seen === undefined);
     const options = { ...this.#selection(), resourceVersion, timeoutSeconds, onOpened };
     let hasWorked = false;
     for await (const event of client.watch(kind, options, signal)) {
       hasWorked = true;
-      this.#markHealthy();
       if (event.type === 'BOOKMARK') {
-        this.#resourceVersion = event.resourceVersion;
-        continue;
+        if (seen !== undefined && event.isAll) {
+          this.#seenAll(seen);
+          seen = undefined;
+        }
+        if (seen === undefined) this.#resourceVersion = event.resourceVersion;
+      } else {
+        const key = objectKey(event.object.metadata);
+        if (event.type === 'DELETED') this.#delete(key);
+        else this.#keep(event.object);
+        seen?.add(key);
+        if (seen === undefined) this.#resourceVersion = event.object.metadata.resourceVersion;
       }
-      const { object } = event;
-      if (event.type === 'DELETED') this.#delete(objectKey(object.metadata));
-      else this.#keep(object);
-      this.#resourceVersion = object.metadata.resourceVersion;
+      if (seen === undefined) this.#markHealthy();
+    }
+    if (seen !== undefined) {
+      this.#isListNext = true;
+      throw new KubeError('KUBE_UNAVAILABLE', `watch of ${kind.plural}: it ended before all there is had been told`);
     }
     if (!hasWorked && clock.monotonicMs() - startedMs < SHORTEST_WATCH_MS)
       throw new KubeError('KUBE_UNAVAILABLE', `watch of ${kind.plural}: the API server ends it at once`);
     this.#markHealthy();
+  }
+
+  /** What is in the store and was not among all there is has gone. */
+  #seenAll(seen: ReadonlySet<string>): void {
+    for (const key of this.#store.keys()) if (!seen.has(key)) this.#delete(key);
+    this.#synced.resolve();
+    this.#isHealthy = true;
   }
 
   async #resync(signal: AbortSignal): Promise<void> {

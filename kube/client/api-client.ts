@@ -62,11 +62,15 @@ export class ApiClient implements KubeClient {
     signal: AbortSignal,
   ): AsyncGenerator<WatchEvent<T>, void> {
     const { resourceVersion, timeoutSeconds, onOpened } = options;
+    const from =
+      resourceVersion === undefined
+        ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' }
+        : { resourceVersion };
     const query = {
       ...selectionQuery(options),
       watch: 'true',
       allowWatchBookmarks: 'true',
-      resourceVersion,
+      ...from,
       timeoutSeconds,
     };
     const path = withQuery(collectionPath(kind, options.namespace), query);

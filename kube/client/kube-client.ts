@@ -16,7 +16,11 @@ export interface ListOptions extends Selection {
 }
 
 export interface WatchOptions extends Selection {
-  readonly resourceVersion: string;
+  /**
+   * From where; undefined: every object there is comes first, as `ADDED`, then a bookmark that says that this was all. `KUBE_INVALID`
+   * from a server that cannot do so (before Kubernetes 1.32, or set up without it).
+   */
+  readonly resourceVersion: string | undefined;
   /** After which the server ends the watch. */
   readonly timeoutSeconds: number;
   /** The server has accepted the watch; events may be long in coming. */
@@ -25,7 +29,8 @@ export interface WatchOptions extends Selection {
 
 export type WatchEvent<T> =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
-  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
+  /** `isAll`: every object there is has come. */
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string; readonly isAll: boolean };
 
 export interface DeleteOptions {
   readonly propagationPolicy?: 'Background' | 'Foreground' | 'Orphan';

@@ -7,6 +7,8 @@ import { KubeError, refused, unreachable } from './kube-error.ts';
 
 /** Larger than anything etcd keeps, with what JSON adds to it. */
 const MAX_LINE_CHARACTERS = 16 << 20;
+/** Of the bookmark after the objects that there were when a watch began (KEP-3157). */
+const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 
 interface RawEvent {
   readonly type: string;
@@ -48,8 +50,10 @@ function parseEvent<T extends KubeObject>(line: string, what: string): WatchEven
     case 'DELETED':
       if (typeof object.metadata.name !== 'string') throw new TypeError('an event of no object');
       return { type, object: object as T & RawEvent['object'] };
-    case 'BOOKMARK':
-      return { type, resourceVersion: object.metadata.resourceVersion };
+    case 'BOOKMARK': {
+      const { resourceVersion, annotations } = object.metadata;
+      return { type, resourceVersion, isAll: annotations?.[INITIAL_EVENTS_END] === 'true' };
+    }
     default:
       throw refused(what, { status: object.code ?? 500, body: JSON.stringify(object) });
   }

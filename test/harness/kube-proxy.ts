@@ -31,9 +31,14 @@ export function statusAnswer(status: number, reason: string, headers: Readonly<R
   return { status, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) };
 }
 
-/** Watches of a kind, by the last part of its path: `configmaps`. */
+/** Watches of a kind from a version on, by the last part of its path: `configmaps`. */
 export function isWatchOf(plural: string): (request: ProxiedRequest) => boolean {
-  return ({ path }) => path.includes(`/${plural}?`) && /[?&]watch=true/.test(path);
+  return ({ path }) => path.includes(`/${plural}?`) && /[?&]watch=true/.test(path) && /[?&]resourceVersion=/.test(path);
+}
+
+/** Watches that begin with all there is. */
+export function isStreamOf(plural: string): (request: ProxiedRequest) => boolean {
+  return ({ path }) => path.includes(`/${plural}?`) && /[?&]sendInitialEvents=true/.test(path);
 }
 
 export function isListOf(plural: string): (request: ProxiedRequest) => boolean {

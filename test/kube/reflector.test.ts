@@ -1,10 +1,11 @@
-// The cache of a kind stays what the server has, whatever happens between the two.
+// The cache of a kind stays what the server has, whatever happens between the two: before a server that streams what there is.
 import assert from 'node:assert/strict';
 import { after, before, test, type TestContext } from 'node:test';
-import { KINDS, Reflector, type ConfigMap, type KubeClient, type ReflectorOptions } from '../../kube/index.ts';
-import { isListOf, isWatchOf, statusAnswer } from '../harness/kube-proxy.ts';
-import type { Fault } from '../harness/proxy-faults.ts';
-import { aConfigMap, deps, hurriedClock, startKubeFixture, until, type KubeFixture } from './fixture.ts';
+import { KINDS } from '../../kube/index.ts';
+import { isListOf, isStreamOf, isWatchOf, statusAnswer } from '../harness/kube-proxy.ts';
+import type { Fault, FaultPlan, ProxiedRequest } from '../harness/proxy-faults.ts';
+import { startKubeFixture, until, type KubeFixture } from './fixture.ts';
+import { checkFollows, createConfigMaps, follow } from './followed.ts';
 
 let fixture: KubeFixture;
 before(async () => {
@@ -12,277 +13,123 @@ before(async () => {
 });
 after(() => fixture.close());
 
-interface Followed {
-  readonly reflector: Reflector<ConfigMap>;
-  /** `+name`, `~name`, `-name`. */
-  readonly told: string[];
-  /** Asked for by the reflector, instead of waited for. */
-  readonly sleepsMs: readonly number[];
-  /** Names in the store. */
-  names(): string[];
+interface Requests {
+  lists: number;
+  streams: number;
+  watches: number;
 }
 
-function follow(
-  t: TestContext,
-  client: KubeClient,
-  options: Partial<ReflectorOptions<ConfigMap>> & { namespace: string },
-): Followed {
-  const clock = hurriedClock();
-  const reflector = new Reflector({ client, kind: KINDS.configMap, ...deps, clock, ...options });
-  const told: string[] = [];
-  reflector.onChange((key, now, before) => {
-    const sign = now === undefined ? '-' : before === undefined ? '+' : '~';
-    told.push(`${sign}${key.split('/')[1]}`);
+/** What is asked for from now on; faults that are planned are gone with the test. */
+function watchRequests(t: TestContext, ...plans: FaultPlan[]): Requests {
+  const { proxy } = fixture;
+  const requests: Requests = { lists: 0, streams: 0, watches: 0 };
+  proxy.onRequest = (request: ProxiedRequest) => {
+    if (isListOf('configmaps')(request)) requests.lists++;
+    if (isStreamOf('configmaps')(request)) requests.streams++;
+    if (isWatchOf('configmaps')(request)) requests.watches++;
+  };
+  for (const plan of plans) proxy.plan(plan);
+  t.after(() => {
+    proxy.onRequest = undefined;
+    proxy.clear();
   });
-  const stop = new AbortController();
-  const running = reflector.run(stop.signal);
-  t.after(async () => {
-    stop.abort();
-    await running;
-  });
-  const names = (): string[] =>
-    reflector.store
-      .list()
-      .map(({ metadata }) => metadata.name)
-      .sort();
-  return { reflector, told, sleepsMs: clock.sleepsMs, names };
+  return requests;
 }
 
-const create = (namespace: string, ...names: string[]): Promise<ConfigMap[]> =>
-  Promise.all(names.map((name) => fixture.admin.create(KINDS.configMap, aConfigMap(namespace, name))));
-
-/** Whether the cache still follows: a new object must come. */
-async function checkFollows(namespace: string, followed: Followed, name: string): Promise<void> {
-  await create(namespace, name);
-  await until(() => followed.names().includes(name));
+async function createMany(namespace: string, count: number): Promise<void> {
+  const names = Array.from({ length: count }, (_, at) => `m${at}`);
+  for (let at = 0; at < count; at += 50) await createConfigMaps(fixture, namespace, names.slice(at, at + 50));
 }
 
-test('what there is is listed in pages, what happens is followed, in its order', async (t) => {
+test('what there is and what happens come in one stream, without a list', async (t) => {
   const namespace = await fixture.namespace();
-  const many = Array.from({ length: 1100 }, (_, at) => `m${at}`);
-  for (let at = 0; at < many.length; at += 50) await create(namespace, ...many.slice(at, at + 50));
-  let lists = 0;
-  fixture.proxy.onRequest = (request) => void (isListOf('configmaps')(request) && lists++);
-  t.after(() => (fixture.proxy.onRequest = undefined));
+  await createMany(namespace, 700);
+  const requests = watchRequests(t);
   const followed = follow(t, fixture.client, { namespace });
   await followed.reflector.whenSynced(t.signal);
-  assert.equal(followed.reflector.store.size, 1100);
-  assert.equal(lists, 3);
+  assert.equal(followed.reflector.store.size, 700);
   followed.told.length = 0;
-  const [made] = await create(namespace, 'new');
+  const [made] = await createConfigMaps(fixture, namespace, ['new']);
   assert.ok(made !== undefined);
   await fixture.admin.patch(KINDS.configMap, made.metadata, { data: { a: '1' } });
   await fixture.admin.delete(KINDS.configMap, made.metadata);
   await until(() => followed.told.length >= 3);
   assert.deepEqual(followed.told, ['+new', '~new', '-new']);
-  assert.equal(lists, 3);
+  assert.deepEqual(requests, { lists: 0, streams: 1, watches: 0 });
 });
 
-test('only what is selected, and as much of it as is kept', async (t) => {
+test('a stream that breaks before all has come begins again: nobody takes a part for all', async (t) => {
   const namespace = await fixture.namespace();
-  const labels = { wanted: 'yes' };
-  const draft = (name: string): ReturnType<typeof aConfigMap> =>
-    aConfigMap(namespace, name, { large: 'x'.repeat(1000) });
-  for (const name of ['a', 'b']) {
-    const { metadata, data } = draft(name);
-    await fixture.admin.create(KINDS.configMap, { metadata: { ...metadata, labels }, data: data ?? {} });
-  }
-  await create(namespace, 'unwanted');
-  const followed = follow(t, fixture.client, {
-    namespace,
-    labelSelector: 'wanted=yes',
-    fieldSelector: 'metadata.name=b',
-    transform: ({ data: _data, ...rest }) => rest,
-  });
+  await createMany(namespace, 300);
+  const fault: Fault = { kind: 'reset-response', atByte: 40_000 };
+  const requests = watchRequests(t, { fault, matching: isStreamOf('configmaps'), times: 2 });
+  const sizes: number[] = [];
+  const followed = follow(t, fixture.client, { namespace });
+  void followed.reflector.whenSynced(t.signal).then(() => sizes.push(followed.reflector.store.size));
   await followed.reflector.whenSynced(t.signal);
-  assert.deepEqual(followed.names(), ['b']);
-  assert.equal(followed.reflector.store.get(`${namespace}/b`)?.data, undefined);
-  // What is selected no more is gone from here.
-  await fixture.admin.patch(KINDS.configMap, { namespace, name: 'b' }, { metadata: { labels: { wanted: 'no' } } });
-  await until(() => followed.names().length === 0);
+  assert.deepEqual(sizes, [300]);
+  assert.equal(followed.told.length, 300, 'each is told once');
+  assert.deepEqual(requests, { lists: 0, streams: 3, watches: 0 });
+  assert.equal(followed.sleepsMs.length, 2);
+  await checkFollows(fixture, namespace, followed, 'later');
 });
 
-const DROPS: readonly (readonly [string, Fault])[] = [
-  ['reset', { kind: 'reset-response', atByte: 0 }],
-  ['cut in the middle of an event', { kind: 'cut-response', atByte: 100 }],
-  ['refused', { kind: 'refuse' }],
-  ['answered 500', { kind: 'answer', answer: statusAnswer(500, 'InternalError') }],
-  ['answered 401', { kind: 'answer', answer: statusAnswer(401, 'Unauthorized') }],
-  ['answered 403', { kind: 'answer', answer: statusAnswer(403, 'Forbidden') }],
-  ['answered by a page', { kind: 'answer', answer: { status: 200, body: '<html>hello</html>' } }],
-  ['ended at once', { kind: 'answer', answer: { status: 200, body: '' } }],
-];
-for (const [name, fault] of DROPS) {
-  test(`a watch that is ${name}, three times, goes on where it was, without a new list`, async (t) => {
-    const { proxy, client } = fixture;
-    const namespace = await fixture.namespace();
-    await create(namespace, 'a');
-    let lists = 0;
-    proxy.onRequest = (request) => void (isListOf('configmaps')(request) && lists++);
-    proxy.plan({ fault, matching: isWatchOf('configmaps'), times: 3 });
-    t.after(() => {
-      proxy.onRequest = undefined;
-      proxy.clear();
-    });
-    const followed = follow(t, client, { namespace });
-    await followed.reflector.whenSynced(t.signal);
-    for (const made of ['b', 'c', 'd']) await checkFollows(namespace, followed, made);
-    await until(() => proxy.unmet().length === 0);
-    await checkFollows(namespace, followed, 'e');
-    assert.deepEqual(followed.told, ['+a', '+b', '+c', '+d', '+e']);
-    assert.equal(lists, 1);
-    assert.equal(followed.sleepsMs.length, 3);
-    assert.ok(followed.reflector.isHealthy);
-  });
-}
-
-test('lists that fail are tried for ever, later each time, and as late as the server asks', async (t) => {
-  const { proxy, client } = fixture;
+test('a stream that ends in good order before all has come: a list is tried', async (t) => {
   const namespace = await fixture.namespace();
-  await create(namespace, 'a');
-  const matching = isListOf('configmaps');
-  const busy = statusAnswer(429, 'TooManyRequests', { 'retry-after': '100' });
-  proxy.plan({ fault: { kind: 'answer', answer: busy }, matching, times: 1 });
-  proxy.plan({ fault: { kind: 'answer', answer: statusAnswer(500, 'InternalError') }, matching, times: 8 });
-  t.after(() => void proxy.clear());
-  const followed = follow(t, client, { namespace });
-  assert.equal(followed.reflector.isHealthy, false);
+  await createConfigMaps(fixture, namespace, ['a']);
+  const fault: Fault = { kind: 'answer', answer: { status: 200, body: '' } };
+  const requests = watchRequests(t, { fault, matching: isStreamOf('configmaps'), times: 1 });
+  const followed = follow(t, fixture.client, { namespace });
   await followed.reflector.whenSynced(t.signal);
-  assert.deepEqual(proxy.unmet(), []);
-  const [first = 0, ...later] = followed.sleepsMs;
-  assert.ok(first >= 100_000);
-  assert.equal(later.length, 8);
-  assert.ok(later.every((ms) => ms > 0 && ms <= 30_000));
-  assert.ok((later.at(-1) ?? 0) >= 15_000);
-  await checkFollows(namespace, followed, 'b');
+  await checkFollows(fixture, namespace, followed, 'b');
+  assert.deepEqual(requests, { lists: 1, streams: 1, watches: 1 });
 });
 
-test('a version that the server has forgotten: listed anew, with all that was missed told', async (t) => {
+test('a server that refuses to stream is asked for lists from then on', async (t) => {
+  const namespace = await fixture.namespace();
+  await createConfigMaps(fixture, namespace, ['a']);
+  const fault: Fault = { kind: 'answer', answer: statusAnswer(422, 'Invalid') };
+  const requests = watchRequests(t, { fault, matching: isStreamOf('configmaps') });
+  const followed = follow(t, fixture.client, { namespace });
+  await followed.reflector.whenSynced(t.signal);
+  await checkFollows(fixture, namespace, followed, 'b');
+  assert.deepEqual(requests, { lists: 1, streams: 1, watches: 1 });
+  assert.deepEqual(followed.sleepsMs, []);
+});
+
+test('a stream that breaks later goes on where it was', async (t) => {
+  const namespace = await fixture.namespace();
+  await createConfigMaps(fixture, namespace, ['a']);
+  const requests = watchRequests(t);
+  const followed = follow(t, fixture.client, { namespace });
+  await followed.reflector.whenSynced(t.signal);
+  fixture.proxy.dropConnections();
+  await checkFollows(fixture, namespace, followed, 'b');
+  assert.deepEqual(followed.told, ['+a', '+b']);
+  assert.deepEqual([requests.lists, requests.streams], [0, 1]);
+  assert.ok(requests.watches > 0);
+});
+
+test('a version that the server has forgotten: streamed anew, with all that was missed told', async (t) => {
   const { proxy, client, server, admin } = fixture;
   const namespace = await fixture.namespace();
-  const [, gone, remade] = await create(namespace, 'kept', 'gone', 'remade');
+  const [, gone, remade] = await createConfigMaps(fixture, namespace, ['kept', 'gone', 'remade']);
   assert.ok(gone !== undefined && remade !== undefined);
+  const requests = watchRequests(t, { fault: { kind: 'refuse' }, matching: isWatchOf('configmaps') });
   const followed = follow(t, client, { namespace });
   await followed.reflector.whenSynced(t.signal);
-  await checkFollows(namespace, followed, 'seen');
-  const isOurs = isWatchOf('configmaps');
-  proxy.plan({ fault: { kind: 'refuse' }, matching: isOurs });
-  t.after(() => void proxy.clear());
   proxy.dropConnections();
-  await until(() => proxy.unmet().length === 0);
+  await until(() => requests.watches > 0);
   followed.told.length = 0;
   await admin.delete(KINDS.configMap, gone.metadata);
   await admin.delete(KINDS.configMap, remade.metadata);
-  await create(namespace, 'remade', 'new');
+  await createConfigMaps(fixture, namespace, ['remade', 'new']);
   await server.compact();
   await server.restart();
   proxy.clear();
-  await until(() => followed.names().includes('new'));
+  await until(() => followed.names().includes('new') && !followed.names().includes('gone'));
   assert.deepEqual([...followed.told].sort(), ['+new', '+remade', '-gone', '-remade']);
   assert.ok(followed.told.indexOf('-remade') < followed.told.indexOf('+remade'));
-  await checkFollows(namespace, followed, 'after');
-});
-
-test('an error in the stream of a watch: 410 lists anew', async (t) => {
-  const { proxy, client } = fixture;
-  const namespace = await fixture.namespace();
-  await create(namespace, 'a');
-  const gone = JSON.parse(statusAnswer(410, 'Expired').body ?? '') as object;
-  const body = `${JSON.stringify({ type: 'ERROR', object: gone })}\n`;
-  proxy.plan({ fault: { kind: 'answer', answer: { status: 200, body } }, matching: isWatchOf('configmaps'), times: 4 });
-  t.after(() => void proxy.clear());
-  const followed = follow(t, client, { namespace });
-  await until(() => proxy.unmet().length === 0);
-  await checkFollows(namespace, followed, 'b');
-  assert.deepEqual(followed.told, ['+a', '+b']);
-  // The first at once; a server that only ever says so is not asked in a loop.
-  assert.equal(followed.sleepsMs.length, 3);
-});
-
-test('a list whose pages run out is asked for whole', async (t) => {
-  const { proxy, client } = fixture;
-  const namespace = await fixture.namespace();
-  for (let from = 0; from < 600; from += 50)
-    await create(namespace, ...Array.from({ length: 50 }, (_, at) => `p${from + at}`));
-  const isSecondPage = ({ path }: { readonly path: string }): boolean => /[?&]continue=/.test(path);
-  proxy.plan({ fault: { kind: 'answer', answer: statusAnswer(410, 'Expired') }, matching: isSecondPage });
-  t.after(() => void proxy.clear());
-  const followed = follow(t, client, { namespace });
-  await followed.reflector.whenSynced(t.signal);
-  assert.equal(followed.reflector.store.size, 600);
-  assert.deepEqual(proxy.clear(), [1]);
-});
-
-test('a half-open connection is found by its silence', async (t) => {
-  const { proxy } = fixture;
-  const namespace = await fixture.namespace();
-  const client = await fixture.connect(t, { requestMs: 3000, watchMs: 3000 });
-  const followed = follow(t, client, { namespace });
-  await followed.reflector.whenSynced(t.signal);
-  await checkFollows(namespace, followed, 'a');
-  proxy.freezeConnections();
-  t.after(() => proxy.dropConnections());
-  await checkFollows(namespace, followed, 'b');
-  assert.deepEqual(followed.told, ['+a', '+b']);
-});
-
-test('a server that is away for a while, and slow after', async (t) => {
-  const { proxy, server, client } = fixture;
-  const namespace = await fixture.namespace();
-  const followed = follow(t, client, { namespace });
-  await followed.reflector.whenSynced(t.signal);
-  await create(namespace, 'a');
-  await until(() => followed.names().includes('a'));
-  await server.stopApiServer();
-  await until(() => !followed.reflector.isHealthy);
-  proxy.latencyMs = 300;
-  t.after(() => (proxy.latencyMs = 0));
-  await server.restart();
-  await checkFollows(namespace, followed, 'b');
-  assert.deepEqual(followed.told, ['+a', '+b']);
-  await until(() => followed.reflector.isHealthy);
-});
-
-test('a resync tells of everything again; a listener that throws harms nobody', async (t) => {
-  const namespace = await fixture.namespace();
-  await create(namespace, 'a');
-  const followed = follow(t, fixture.client, { namespace, resyncMs: 50 });
-  followed.reflector.onChange(() => {
-    throw new Error('a bug');
-  });
-  await until(() => followed.told.filter((text) => text === '~a').length > 2);
-  await checkFollows(namespace, followed, 'b');
-});
-
-test('waiting for the first list ends with its signal', async (t) => {
-  const { proxy, client } = fixture;
-  proxy.plan({ fault: { kind: 'silence' }, matching: isListOf('configmaps') });
-  t.after(() => void proxy.clear());
-  const followed = follow(t, client, { namespace: 'nowhere' });
-  const waiting = new AbortController();
-  const synced = followed.reflector.whenSynced(waiting.signal);
-  const reason = new Error('enough');
-  waiting.abort(reason);
-  await assert.rejects(synced, reason);
-});
-
-test('an object that what is kept of it cannot be made from is left out, listed or watched, and no other waits for it', async (t) => {
-  const namespace = await fixture.namespace();
-  const transform = (object: ConfigMap): ConfigMap => {
-    if (object.data?.['bad'] !== undefined) throw new TypeError('no such member');
-    return object;
-  };
-  const makeBad = (name: string) =>
-    fixture.admin.create(KINDS.configMap, { ...aConfigMap(namespace, name), data: { bad: 'yes' } });
-  await makeBad('bad-listed');
-  await create(namespace, 'good');
-  const followed = follow(t, fixture.client, { namespace, transform });
-  await until(() => followed.names().includes('good'));
-  await makeBad('bad-watched');
-  await checkFollows(namespace, followed, 'good-2');
-  assert.deepEqual(
-    followed.names().filter((name) => name.startsWith('bad')),
-    [],
-  );
-  assert.deepEqual(followed.sleepsMs, []);
+  assert.deepEqual([requests.lists, requests.streams], [0, 2]);
+  await checkFollows(fixture, namespace, followed, 'after');
 });
