@@ -68,11 +68,17 @@ export async function exitCodeOf<Flags extends ProgramFlags>(program: Program<Fl
     if (program.kind === 'service' && stopped.signal.aborted && isAbortError(error)) return EXIT.done;
     const [text, code] = [explainError(error), errorCode(error) ?? 'UNKNOWN'];
     logger.error(text, { code });
-    program.onFailure?.(text, code);
+    try {
+      program.onFailure?.(text, code);
+    } catch (failure) {
+      logger.warn('nobody but this log can be told', { error: explainError(failure) });
+    }
     return EXIT.failed;
   } finally {
-    // What is kept open for the next request would keep the process.
-    await client?.close();
+    // What is kept open for the next request would keep the process. How the program ended counts, not how its connections did.
+    await client
+      ?.close()
+      .catch((error: unknown) => logger.warn('the connections were not closed', { error: explainError(error) }));
   }
 }
 

@@ -159,6 +159,11 @@ table('Prepared', [
     { phase: 'Prepared', label: 'PVR', isTooLate: true },
     { do: 'fail', code: 'POD_STARTED' },
   ],
+  [
+    'waits for another that moves the same volume',
+    { phase: 'Prepared', label: 'PVR', busyWith: 'again-1' },
+    { do: 'hold', message: 'waiting for again-1, which is being restored into the same volume' },
+  ],
   ['is cancelled rather than too late', { phase: 'Prepared', isTooLate: true, cancel: true }, { do: 'cancel' }],
   ['of another node is not touched', { phase: 'Prepared', isOurs: false }, { do: 'nothing' }],
 ]);

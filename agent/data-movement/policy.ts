@@ -23,6 +23,8 @@ export interface MovementView {
   readonly isTooLate?: boolean;
   /** It ended well, and its pod waits for it once more, as after a reboot of the node. */
   readonly isAwaitedAgain?: boolean;
+  /** Another object that moves the same volume just now, by its name: of two restores into one volume nothing whole would be left. */
+  readonly busyWith?: string | undefined;
   /** Since when this process has known of `spec.cancel`. */
   readonly cancelKnownForMs: number | undefined;
   /** Since when this process has known it as Accepted: the clock that wrote the object may have been wrong. */
@@ -49,6 +51,8 @@ export type Decision =
   /** InProgress without a data mover, or with one that failed and may be tried again: once there is a slot. */
   | { readonly do: 'run' }
   | { readonly do: 'report' }
+  /** Not yet, for a reason that passes. */
+  | { readonly do: 'hold'; readonly message: string }
   | { readonly do: 'wait'; readonly error: SerializedError; readonly attempts: number; readonly forMs: number }
   | { readonly do: 'mark-canceling' }
   | { readonly do: 'stop'; readonly reason: StopReason; readonly lookAgainMs: number }
@@ -61,7 +65,6 @@ const FORCED_IN_PROGRESS_MS = 3_600_000;
 const FORCED_MS = 300_000;
 /** The kubelet cannot unmount what a data mover holds open: a volume is let go well within a minute. */
 const LEAVING_MS = 40_000;
-const REPORT_MS = 10_000;
 const STOP_CHECK_MS = 2_000;
 const SELDOM_MS = 60_000;
 /** The node of the pod goes first: it can tell the pod. */
@@ -90,7 +93,10 @@ export function decide(view: MovementView): Decision {
     case 'Prepared':
       if (isCanceled) return { do: 'cancel' };
       if (view.pod.is !== 'here') return podGone(view);
-      return view.isTooLate === true ? podStarted(view) : { do: 'begin' };
+      if (view.isTooLate === true) return podStarted(view);
+      if (view.busyWith !== undefined)
+        return { do: 'hold', message: `waiting for ${view.busyWith}, which is being restored into the same volume` };
+      return { do: 'begin' };
     case 'InProgress':
       return decideInProgress(view, isCanceled);
     case 'Canceling':
@@ -217,6 +223,3 @@ export function messageOf({ message, code, cause }: SerializedError): string {
   const because = cause === undefined ? '' : `: ${cause.message}`;
   return `${message}${because} [${code}]`;
 }
-
-/** When progress is to be written again. */
-export const PROGRESS_MS = REPORT_MS;

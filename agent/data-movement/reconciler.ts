@@ -7,6 +7,7 @@ import {
   type EventRecorder,
   type KubeClient,
   nameOfKey,
+  objectKey,
   type Pod,
   type ReconcileResult,
   type Store,
@@ -136,11 +137,24 @@ export class MovementReconciler<T extends Movement> {
       run: runs.view(movement.metadata.uid),
       isTooLate: phaseOf(movement) === 'Prepared' && this.#kind.isTooLate?.(movement) === true,
       isAwaitedAgain: phaseOf(movement) === 'Completed' && this.#kind.isAwaitedAgain?.(movement) === true,
+      busyWith: phaseOf(movement) === 'Prepared' ? this.#busyWith(movement) : undefined,
       cancelKnownForMs: notes.cancelSeenMs === undefined ? undefined : nowMs - notes.cancelSeenMs,
       acceptedKnownForMs: notes.acceptedSeenMs === undefined ? undefined : nowMs - notes.acceptedSeenMs,
       nowMs: clock.nowMs(),
       prepareTimeoutMs,
     });
+  }
+
+  /** Backups only read. Our own writes count before the cache has them. */
+  #busyWith({ metadata, spec }: T): string | undefined {
+    if (this.#kind.label !== 'PVR') return undefined;
+    const other = this.#store.list().find((seen) => {
+      if (seen.metadata.uid === metadata.uid || seen.spec.volume !== spec.volume) return false;
+      if (seen.spec.pod.uid !== spec.pod.uid) return false;
+      const phase = phaseOf(this.#current(objectKey(seen.metadata)) ?? seen);
+      return phase === 'InProgress' || phase === 'Canceling';
+    });
+    return other?.metadata.name;
   }
 
   #podState({ spec }: T, notes: Notes): PodState {
@@ -179,6 +193,9 @@ export class MovementReconciler<T extends Movement> {
         return this.#begin(movement, signal);
       case 'run':
         return this.#run(movement, signal);
+      case 'hold':
+        await this.#reports.say(movement, decision.message, signal);
+        return { requeueAfterMs: WAIT_MS };
       case 'report':
         return { requeueAfterMs: await this.#reports.progress(movement, runs.view(uid), signal) };
       case 'wait':

@@ -4,8 +4,7 @@ import type { PodVolumeBackup } from '../../kube/index.ts';
 import { aPodVolumeBackup } from '../../test/harness/pod-volume-objects.ts';
 import { createTestClock } from '../../test/harness/test-clock.ts';
 import { NoteBook } from './notes.ts';
-import { PROGRESS_MS } from './policy.ts';
-import { Reports } from './reports.ts';
+import { PROGRESS_MS, Reports } from './reports.ts';
 import type { RunView } from './run-view.ts';
 
 const signal = new AbortController().signal;

@@ -3,7 +3,6 @@ import type { Clock } from '../../base/clock.ts';
 import type { DataPathEvents } from './data-path-events.ts';
 import type { NoteBook } from './notes.ts';
 import type { ObjectWriter } from './object-writer.ts';
-import { PROGRESS_MS } from './policy.ts';
 import type { RunView } from './run-view.ts';
 import type { Movement } from './subject.ts';
 import { statusMessage } from './transitions.ts';
@@ -15,6 +14,8 @@ export interface ReportsDeps<T extends Movement> {
   readonly events: Pick<DataPathEvents, 'progress'>;
 }
 
+/** When progress is to be written again. */
+export const PROGRESS_MS = 10_000;
 /** Places in the queue move often; the API is told of it seldom. */
 const MESSAGE_MS = 30_000;
 

@@ -9,7 +9,7 @@ import { silentLogger } from '../../base/logger.ts';
 import { MoverFixture } from '../../test/harness/mover-fixture.ts';
 import { scratchFolder } from '../../test/harness/scratch.ts';
 import { createTestClock, type TestClock } from '../../test/harness/test-clock.ts';
-import type { Answer, MarkJob } from '../datapath/job.ts';
+import type { Answer, Job, MarkJob } from '../datapath/job.ts';
 import { type EndedRun, mayPass, Runs, type RunsDeps } from './runs.ts';
 
 interface Started {
@@ -50,7 +50,7 @@ function start(
 function markJob(t: TestContext): MarkJob {
   const root = scratchFolder(t, 'runs');
   mkdirSync(join(root, 'data'));
-  const mark = { outcome: 'failed', code: 'C', message: 'm', name: 'n' } as const;
+  const mark = { outcome: 'failed', code: 'C', message: 'm', name: 'n', uid: 'u' } as const;
   return { kind: 'mark', subject: {}, volume: { root, names: ['data'], isMount: false }, restoreUid: 'r', mark };
 }
 
@@ -181,6 +181,37 @@ test('nothing is kept of a mover whose object has gone while it ran', async (t) 
   assert.deepEqual(await fixture.snapshots(), []);
 });
 
+test('how often a failure is waited for counts those of its kind', async (t) => {
+  const fixture = await MoverFixture.create(t);
+  const { runs, over } = start(t, () => Promise.resolve({ problem: 'who knows', mayPass: true }));
+  const failWith = async (job: Job): Promise<string | undefined> => {
+    runs.start('a', job, HOUR_MS);
+    await over('a');
+    return runs.view('a')?.state;
+  };
+  const otherFailure = fixture.backupJob(fixture.volume('pod-uid'));
+  const notMounted = { ...markJob(t), volume: { ...fixture.volume('no-mount'), isMount: true } };
+  const states = [];
+  for (const job of [otherFailure, otherFailure, ...Array.from({ length: 5 }, () => notMounted)])
+    states.push(await failWith(job));
+  assert.deepEqual(new Set(states), new Set(['waiting']));
+  assert.equal(await failWith(notMounted), 'failed');
+});
+
+test('a restore that waits for its next attempt has the volume, too', async (t) => {
+  const fixture = await MoverFixture.create(t);
+  const volume = { ...fixture.volume('pod-uid'), isMount: true };
+  const { runs, over } = start(t);
+  const jobOf = (runId: string) => fixture.restoreJob(volume, 'f'.repeat(32), { runId });
+  runs.start('a', jobOf('a'), HOUR_MS);
+  await over('a');
+  assert.equal(runs.view('a')?.state, 'waiting');
+  assert.throws(() => runs.start('b', jobOf('b'), HOUR_MS), { code: 'VOLUME_BUSY' });
+  runs.start('a', jobOf('a'), HOUR_MS);
+  await over('a');
+  assert.equal(runs.view('a')?.state, 'waiting');
+});
+
 test('two restores do not go into one volume at a time', async (t) => {
   const fixture = await MoverFixture.create(t);
   const volume = fixture.volume('pod-uid');
@@ -225,13 +256,18 @@ async function hanging(t: TestContext, stallMs: number): Promise<Started> {
   return started;
 }
 
+/** Time goes on until it is ended: its signs of life, which take up to ten seconds of real time, may come between. */
+async function stallsOut({ runs, clock }: Started, stepMs = 100): Promise<void> {
+  while (runs.view('a')?.state === 'running') {
+    clock.advance(stepMs);
+    await delay(20);
+  }
+}
+
 test('a mover without progress is ended, which may pass, and the reason is said', async (t) => {
-  const { runs, clock, ended, over } = await hanging(t, 100);
-  clock.advance(99);
-  await delay(300);
-  assert.equal(runs.view('a')?.state, 'running', 'its time is not over');
-  clock.advance(1);
-  await over('a');
+  const started = await hanging(t, 100);
+  const { runs, ended } = started;
+  await stallsOut(started);
   const view = runs.view('a');
   assert.ok(view?.state === 'waiting', JSON.stringify(view));
   assert.deepEqual(
@@ -242,10 +278,9 @@ test('a mover without progress is ended, which may pass, and the reason is said'
 });
 
 test('a stalled mover is not tried again for ever', async (t) => {
-  const { runs, clock, over } = await hanging(t, 100);
-  clock.advance(HOUR_MS);
-  await over('a');
-  const view = runs.view('a');
+  const started = await hanging(t, 100);
+  await stallsOut(started, HOUR_MS);
+  const view = started.runs.view('a');
   assert.ok(view?.state === 'failed' && view.error.code === 'MOVER_STALLED');
 });
 

@@ -35,6 +35,8 @@ export interface EndedRun {
 interface Run {
   readonly job: Job;
   attempts: number;
+  /** What the last attempts have failed with, and how many of them in a row. */
+  failure: { readonly code: string; readonly times: number } | undefined;
   readonly firstMs: number;
   view: RunView;
   process: MoverProcess | undefined;
@@ -49,14 +51,15 @@ interface Run {
 const RETRY_FIRST_MS = 2_000;
 const RETRY_MAX_MS = 300_000;
 const STALL_LOOK_MS = 30_000;
-/** What may pass only at first. */
+/** What may pass only at first: how many attempts in a row may end with it. */
 const MAX_ATTEMPTS: ReadonlyMap<string, number> = new Map([
   // A mover that dies again and again has a reason of its own.
   ['MOVER_DIED', 5],
   // A minute: after a reboot of the node the agent may run before a volume's driver, and before the kubelet has mounted it.
   ['VOLUME_NOT_MOUNTED', 6],
-  // Keys that have just been replaced: the next attempt reads them anew.
-  ['BLOB_ACCESS_DENIED', 3],
+  // Two minutes: keys that have just been replaced are read anew by the next attempt, but a mounted Secret only when the kubelet has
+  // renewed it.
+  ['BLOB_ACCESS_DENIED', 7],
 ]);
 
 export class Runs {
@@ -87,10 +90,11 @@ export class Runs {
     const { clock } = this.#deps;
     const before = this.#runs.get(uid);
     if (before?.view.state === 'running') return;
-    if (job.kind === 'restore') this.#requireFree(job);
+    if (job.kind === 'restore') this.#requireFree(uid, job);
     const run: Run = {
       job,
       attempts: (before?.attempts ?? 0) + 1,
+      failure: before?.failure,
       firstMs: before?.firstMs ?? clock.monotonicMs(),
       view: { state: 'running', progress: undefined, stopping: undefined },
       process: undefined,
@@ -166,13 +170,15 @@ export class Runs {
     await Promise.allSettled(running.map(async ([, { process }]) => process?.result));
   }
 
-  #requireFree({ volume }: RestoreJob): void {
+  /** One that waits for its next attempt has the volume, too: half of its files are there. */
+  #requireFree(uid: string, { volume }: RestoreJob): void {
     const path = pathOf(volume);
-    const other = [...this.#runs.values()].find(
-      ({ job, view }) => view.state === 'running' && job.kind === 'restore' && pathOf(job.volume) === path,
-    );
+    const other = [...this.#runs].find(([otherUid, { job, view }]) => {
+      const isUnderWay = view.state === 'running' || view.state === 'waiting';
+      return otherUid !== uid && isUnderWay && job.kind === 'restore' && pathOf(job.volume) === path;
+    });
     if (other === undefined) return;
-    const name = other.job.subject['podVolumeRestore'] ?? '';
+    const name = other[1].job.subject['podVolumeRestore'] ?? '';
     throw new WindlassError(`${name} is being restored into the same volume`, {
       code: 'VOLUME_BUSY',
       retry: 'transient',
@@ -227,7 +233,9 @@ export class Runs {
     const error = run.isStalled && errorCode(reason) !== 'MOVER_STUCK' ? stalled(stallMs) : reason;
     const serialized = serializeError(error);
     const isOver = clock.monotonicMs() - run.firstMs >= retryForMs;
-    const isEnough = run.attempts >= (MAX_ATTEMPTS.get(serialized.code) ?? Infinity);
+    const { code } = serialized;
+    run.failure = { code, times: run.failure?.code === code ? run.failure.times + 1 : 1 };
+    const isEnough = run.failure.times >= (MAX_ATTEMPTS.get(code) ?? Infinity);
     if (!mayPass(error) || isOver || isEnough) return { state: 'failed', error: serialized };
     const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (run.attempts - 1));
     return { state: 'waiting', error: serialized, attempts: run.attempts, nextMs: clock.nowMs() + delayMs };

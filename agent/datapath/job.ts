@@ -88,7 +88,14 @@ export interface MarkJob extends CommonJob {
 }
 
 export type Mark =
-  | { readonly outcome: 'failed'; readonly code: string; readonly message: string; readonly name: string }
+  | {
+      readonly outcome: 'failed';
+      readonly code: string;
+      readonly message: string;
+      readonly name: string;
+      /** Of the object that has failed: a volume that another one restores, or has restored, is left alone. */
+      readonly uid: string;
+    }
   /** The helper has ended: the volume gets back what was changed for it. */
   | { readonly outcome: 'over'; readonly rootMode: number }
   /** The helper runs again: it has to see its marker through the root once more. */
@@ -121,6 +128,8 @@ export interface RestoreOutcome {
   readonly files: number;
   readonly unchanged: number;
   readonly kept: number;
+  /** Names at the snapshot's root that were not to be restored. */
+  readonly leftOut: readonly string[];
   readonly refusedAttributes: readonly { readonly attribute: string; readonly errno: string; readonly count: number }[];
   /** The root's real permission bits where it had to be opened for the init container. */
   readonly closedRootMode?: number | undefined;

@@ -16,9 +16,9 @@ import { test, type TestContext } from 'node:test';
 import { scratchFolder } from '../../test/harness/scratch.ts';
 import {
   closeRoot,
-  hasBegunMarker,
   openClosedRoot,
   prepareMarkers,
+  readBegunMarker,
   readDoneMarker,
   writeDoneMarker,
   writeFailureMarker,
@@ -27,6 +27,7 @@ import { openVolume, type VolumeRoot } from './volume-root.ts';
 
 const UID = '9f2b7c1e-restore';
 const BY = { podVolumeRestore: 'velero/again-1', uid: 'pvr-uid' };
+const hasBegunMarker = (volume: VolumeRoot, uid: string): boolean => readBegunMarker(volume, uid) !== undefined;
 const hasDoneMarker = (volume: VolumeRoot, uid: string): boolean => readDoneMarker(volume, uid) !== undefined;
 
 interface Opened {
@@ -52,8 +53,10 @@ test('a completed restore leaves one file where the init container looks, with i
   t.after(() => process.umask(umask));
   const { volume, inside } = aVolume(t);
   assert.equal(hasDoneMarker(volume, UID), false);
-  prepareMarkers(volume, UID);
+  prepareMarkers(volume, UID, BY);
   assert.deepEqual([hasBegunMarker(volume, UID), hasDoneMarker(volume, UID)], [true, false]);
+  assert.deepEqual(readBegunMarker(volume, UID), { by: BY });
+  assert.equal(lstatSync(inside(`${UID}.begun`)).size, 4096, 'room for what is to be said at the end');
   writeDoneMarker(volume, UID, BY);
   assert.deepEqual([hasBegunMarker(volume, UID), hasDoneMarker(volume, UID)], [false, true]);
   assert.deepEqual(readdirSync(inside()), [UID]);
@@ -77,7 +80,8 @@ test('an attempt takes back what an earlier one has said, and nothing of other r
   writeFailureMarker(volume, UID, { message: 'm', code: 'C', podVolumeRestore: 'again-1' });
   writeDoneMarker(volume, UID, BY);
   writeFileSync(inside('another-restore'), '');
-  prepareMarkers(volume, UID);
+  writeFileSync(inside(`${UID}.options`), '{"deadlineSeconds":1}');
+  prepareMarkers(volume, UID, BY);
   assert.deepEqual(readdirSync(inside()).sort(), [`${UID}.begun`, 'another-restore'].sort());
 });
 
@@ -87,7 +91,7 @@ test('a link in the place of the folder is not followed', (t) => {
   writeFileSync(join(elsewhere, UID), 'of the node');
   symlinkSync(elsewhere, join(path, '.velero'));
   assert.equal(hasDoneMarker(volume, UID), false, 'what lies behind a link is no marker');
-  prepareMarkers(volume, UID);
+  prepareMarkers(volume, UID, BY);
   writeDoneMarker(volume, UID, BY);
   assert.equal(lstatSync(inside()).isDirectory(), true);
   assert.deepEqual(readdirSync(elsewhere), [UID]);
@@ -104,7 +108,7 @@ test('a link in the place of a marker is not written through, and is none', (t) 
   assert.deepEqual([hasDoneMarker(volume, UID), hasBegunMarker(volume, UID)], [false, false]);
   writeFailureMarker(volume, UID, { message: 'm', code: 'C', podVolumeRestore: 'p' });
   writeDoneMarker(volume, UID, BY);
-  prepareMarkers(volume, UID);
+  prepareMarkers(volume, UID, BY);
   writeDoneMarker(volume, UID, BY);
   assert.equal(readFileSync(target, 'utf8'), 'root');
   assert.equal(lstatSync(inside(UID)).isFile(), true);
@@ -126,7 +130,7 @@ test("what a user keeps in the folder stays, and the folder's own mode with it",
   mkdirSync(join(path, '.velero', 'notes'), { recursive: true });
   writeFileSync(inside('notes', 'a'), 'text');
   chmodSync(inside(), 0o3700);
-  prepareMarkers(volume, UID);
+  prepareMarkers(volume, UID, BY);
   writeDoneMarker(volume, UID, BY);
   assert.equal(readFileSync(inside('notes', 'a'), 'utf8'), 'text');
   assert.equal(modeOf(inside()), '3755', 'only what the init container needs is added');
@@ -137,7 +141,7 @@ test('a folder in the place of a marker is a failure, not a marker', (t) => {
   mkdirSync(join(path, '.velero', UID), { recursive: true });
   assert.equal(hasDoneMarker(volume, UID), false);
   assert.throws(() => writeDoneMarker(volume, UID, BY), { code: 'VOLUME_MARKER' });
-  assert.throws(() => prepareMarkers(volume, UID), { code: 'VOLUME_MARKER' });
+  assert.throws(() => prepareMarkers(volume, UID, BY), { code: 'VOLUME_MARKER' });
   assert.equal(lstatSync(inside(UID)).isDirectory(), true);
 });
 

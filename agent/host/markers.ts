@@ -25,7 +25,7 @@ const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
 const MAX_REASON_LENGTH = 1024;
 const MAX_SIGNATURE_BYTES = 4096;
 /** In a volume that is full nothing could be said: a block is held from the beginning. */
-const ROOM_FOR_AN_END = `${' '.repeat(4095)}\n`;
+const ROOM_FOR_AN_END_BYTES = 4096;
 /** Of the root, so that a process of another user finds what is below it by name. */
 export const SEARCH_BITS = 0o111;
 
@@ -47,10 +47,13 @@ export interface RestoredBy {
   readonly uid: string;
 }
 
+export interface Marker {
+  readonly by: RestoredBy | undefined;
+}
+
 /** The file that says that the volume is restored, and by whom. Durable when it returns. */
 export function writeDoneMarker(volume: VolumeRoot, restoreUid: string, by: RestoredBy): void {
-  const { podVolumeRestore, uid } = by;
-  writeWithRoom(volume, restoreUid, restoreUid, `${JSON.stringify({ podVolumeRestore, uid })}\n`);
+  writeWithRoom(volume, restoreUid, restoreUid, `${signature(by)}\n`);
   removeMarker(volume, begunName(restoreUid));
 }
 
@@ -58,20 +61,13 @@ export function writeDoneMarker(volume: VolumeRoot, restoreUid: string, by: Rest
  * The marker that the volume is restored, if it is there: from then on the volume is the pod's, whose containers may have written to
  * it. `by` is undefined where nobody has signed it: the marker of Velero's agent, or one that was made by hand.
  */
-export function readDoneMarker(
-  volume: VolumeRoot,
-  restoreUid: string,
-): { readonly by: RestoredBy | undefined } | undefined {
-  let text: string | undefined;
-  withFolder(volume, false, (fd) => {
-    ignoring('ENOENT', () => (text = readOrdinaryFile(at(fd, restoreUid))));
-  });
-  return text === undefined ? undefined : { by: parseSignature(text) };
+export function readDoneMarker(volume: VolumeRoot, restoreUid: string): Marker | undefined {
+  return readMarker(volume, restoreUid);
 }
 
-/** Whether {@link prepareMarkers} was here: what is in the volume may be of an attempt that was interrupted. */
-export function hasBegunMarker(volume: VolumeRoot, restoreUid: string): boolean {
-  return hasMarker(volume, begunName(restoreUid));
+/** Whether {@link prepareMarkers} was here, and for whom: what is in the volume may be of an attempt that was interrupted. */
+export function readBegunMarker(volume: VolumeRoot, restoreUid: string): Marker | undefined {
+  return readMarker(volume, begunName(restoreUid));
 }
 
 /** What our helper ends with; others do not look at it and wait on. */
@@ -82,15 +78,16 @@ export function writeFailureMarker(volume: VolumeRoot, restoreUid: string, reaso
 
 /**
  * Before the data: what an earlier attempt has left is gone, and the folder is there, so that the marker's coming does not change the
- * time of the restored root. A file says that the data may have come in part; another, where it is wanted, what the init container is
+ * time of the restored root. A file says whose data may have come in part; another, where it is wanted, what the init container is
  * asked for.
  */
-export function prepareMarkers(volume: VolumeRoot, restoreUid: string, options?: HelperOptions): void {
+export function prepareMarkers(volume: VolumeRoot, restoreUid: string, by: RestoredBy, options?: HelperOptions): void {
   withFolder(volume, true, (fd) => {
-    for (const name of [restoreUid, `${restoreUid}.failed`]) ignoring('ENOENT', () => unlinkSync(at(fd, name)));
+    for (const name of [restoreUid, `${restoreUid}.failed`, `${restoreUid}.options`])
+      ignoring('ENOENT', () => unlinkSync(at(fd, name)));
   });
   if (options !== undefined) writeMarker(volume, `${restoreUid}.options`, `${JSON.stringify(options)}\n`);
-  writeMarker(volume, begunName(restoreUid), ROOM_FOR_AN_END);
+  writeMarker(volume, begunName(restoreUid), `${signature(by).padEnd(ROOM_FOR_AN_END_BYTES - 1)}\n`);
 }
 
 /** Opens a root that other users may not search, as long as one of them waits for a marker. The bits that it had, if it was closed. */
@@ -112,12 +109,16 @@ function begunName(restoreUid: string): string {
 }
 
 /** An ordinary file of that name; a link or a folder is none. */
-function hasMarker(volume: VolumeRoot, name: string): boolean {
-  let found = false;
+function readMarker(volume: VolumeRoot, name: string): Marker | undefined {
+  let text: string | undefined;
   withFolder(volume, false, (fd) => {
-    ignoring('ENOENT', () => (found = lstatSync(at(fd, name)).isFile()));
+    ignoring('ENOENT', () => (text = readOrdinaryFile(at(fd, name))));
   });
-  return found;
+  return text === undefined ? undefined : { by: parseSignature(text) };
+}
+
+function signature({ podVolumeRestore, uid }: RestoredBy): string {
+  return JSON.stringify({ podVolumeRestore, uid });
 }
 
 function removeMarker(volume: VolumeRoot, name: string): void {

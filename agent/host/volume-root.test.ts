@@ -67,7 +67,8 @@ test(
     const result = await runCommand(argv);
     assert.equal(result.code, 0, describeResult(argv, result));
     const [code, state] = JSON.parse(result.stdout) as string[];
-    if (code !== 'no FUSE') assert.deepEqual([code, state], ['MOVER_STUCK', 'still there']);
+    if (code === 'no FUSE') return t.skip('no FUSE here');
+    assert.deepEqual([code, state], ['MOVER_STUCK', 'still there']);
   },
 );
 

@@ -1,7 +1,7 @@
 // Tells the init container how its restore ended, or takes back what was done for it. Markers stay: the init container is run again
 // when the node was started anew, and finds them (docs/design/0009).
 import type { MarkJob } from '../datapath/job.ts';
-import { closeRoot, openClosedRoot, writeFailureMarker } from '../host/markers.ts';
+import { closeRoot, openClosedRoot, readBegunMarker, readDoneMarker, writeFailureMarker } from '../host/markers.ts';
 import { openVolume } from '../host/volume-root.ts';
 
 /** What the root's permission bits were before it was opened, if it was closed. */
@@ -15,7 +15,9 @@ export function runMarkJob({ volume: place, restoreUid, mark }: MarkJob): number
       case 'seen-again':
         break;
       case 'failed': {
-        const { code, message, name } = mark;
+        const { code, message, name, uid } = mark;
+        const { by } = readDoneMarker(volume, restoreUid) ?? readBegunMarker(volume, restoreUid) ?? {};
+        if (by !== undefined && by.uid !== uid) return undefined;
         writeFailureMarker(volume, restoreUid, { code, message, podVolumeRestore: name });
         break;
       }

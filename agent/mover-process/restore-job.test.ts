@@ -64,6 +64,7 @@ test('everything is as it was, the marker is there, and the root has its own tim
       files: 2,
       unchanged: 0,
       kept: 0,
+      leftOut: [],
       refusedAttributes: [],
       closedRootMode: undefined,
     },
@@ -262,6 +263,67 @@ test('an attempt that was interrupted is gone on with, also where only empty vol
   assert.deepEqual(readdirSync(join(volume.path, '.velero')), [UID]);
 });
 
+/** What is there when the agent is ended in the middle. */
+async function interrupted({ fixture, snapshotId }: Stored, more: Partial<RestoreJob> = {}) {
+  const volume = fixture.volume('target');
+  const stopped = new AbortController();
+  const on = ({ type }: Message): void => {
+    if (type === 'started') stopped.abort(new DOMException('the agent is gone', 'AbortError'));
+  };
+  const job = fixture.restoreJob(volume, snapshotId, more);
+  await assert.rejects(fixture.restore(job, { on, signal: stopped.signal }), { name: 'AbortError' });
+  return volume;
+}
+
+test('a pod that somebody has let start on half of its data is no restore that was done', async (t) => {
+  const all = await stored(t);
+  const { fixture, snapshotId } = all;
+  const volume = await interrupted(all);
+  const started = { code: 'POD_STARTED', retry: 'never' };
+  await assert.rejects(fixture.restore(fixture.restoreJob(volume, snapshotId, { isAwaited: false })), started);
+  writeFileSync(doneMarker(volume.path), '');
+  for (const isAwaited of [true, false])
+    await assert.rejects(fixture.restore(fixture.restoreJob(volume, snapshotId, { isAwaited })), started);
+  assert.equal(existsSync(join(volume.path, 'b')), false);
+});
+
+test('what another has restored in part is no reason to take a volume for empty', async (t) => {
+  const all = await stored(t);
+  const { fixture, snapshotId } = all;
+  const volume = await interrupted(all, { runId: 'another' });
+  writeFileSync(join(volume.path, 'c'), 'of the other');
+  const job = fixture.restoreJob(volume, snapshotId, { onNotEmpty: 'fail' });
+  await assert.rejects(fixture.restore(job), { code: 'VOLUME_NOT_EMPTY' });
+  assert.equal(existsSync(join(volume.path, 'b')), false);
+});
+
+test('a failure is not told to the pod of a volume that another restores, or has restored', async (t) => {
+  const all = await stored(t);
+  const { fixture, snapshotId } = all;
+  const volume = await interrupted(all);
+  const fail = (uid: string) => {
+    const mark = { outcome: 'failed', code: 'C', message: 'm', name: 'n', uid } as const;
+    runMarkJob({ kind: 'mark', subject: {}, volume, restoreUid: UID, mark });
+    return existsSync(`${doneMarker(volume.path)}.failed`);
+  };
+  assert.equal(fail('another'), false, 'while it is restored');
+  await fixture.restore(fixture.restoreJob(volume, snapshotId));
+  assert.equal(fail('another'), false, 'when it is');
+  rmSync(join(volume.path, '.velero'), { recursive: true });
+  assert.equal(fail('another'), true, 'when it is nobody’s');
+});
+
+test('a marker of another agent in a closed root is seen by the init container', async (t) => {
+  const { fixture, snapshotId } = await stored(t, 0o700);
+  const volume = fixture.volume('target');
+  mkdirSync(join(volume.path, '.velero'));
+  writeFileSync(doneMarker(volume.path), '');
+  chmodSync(volume.path, 0o700);
+  const outcome = await fixture.restore(fixture.restoreJob(volume, snapshotId));
+  assert.deepEqual([outcome.foundOver, outcome.closedRootMode], ['marker', 0o700]);
+  assert.equal(modeOf(volume.path), '711');
+});
+
 test('a volume that was replaced meanwhile gets no marker', async (t) => {
   const { fixture, snapshotId } = await stored(t);
   const volume = fixture.volume('target');
@@ -296,7 +358,7 @@ test('a failure is told through a closed root', (t) => {
   const path = join(root, 'volume');
   mkdirSync(path, { mode: 0o700 });
   const volume = { root, names: ['volume'], isMount: false };
-  const mark = { outcome: 'failed', code: 'RESTORE_NO_SPACE', message: 'full', name: 'again-1' } as const;
+  const mark = { outcome: 'failed', code: 'RESTORE_NO_SPACE', message: 'full', name: 'again-1', uid: 'a' } as const;
   assert.equal(runMarkJob({ kind: 'mark', subject: {}, volume, restoreUid: UID, mark }), 0o700);
   assert.equal(modeOf(path), '711');
   assert.deepEqual(JSON.parse(readFileSync(join(path, '.velero', `${UID}.failed`), 'utf8')), {

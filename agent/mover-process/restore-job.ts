@@ -6,11 +6,11 @@ import { type RestoreProgress, type RestoreReceipt, restoreSnapshot } from '../.
 import { loadSnapshot, type ManifestId, type SnapshotManifest } from '../../repo-format/index.ts';
 import type { RestoreJob, RestoreOutcome } from '../datapath/job.ts';
 import {
-  hasBegunMarker,
   type HelperOptions,
   MARKER_FOLDER,
   openClosedRoot,
   prepareMarkers,
+  readBegunMarker,
   readDoneMarker,
   SEARCH_BITS,
   type RestoredBy,
@@ -30,14 +30,14 @@ export async function runRestoreJob(job: RestoreJob, context: MoverContext): Pro
     const over = overBefore(job, volume);
     if (over === undefined) {
       requireRoom(job, volume);
-      prepareMarkers(volume, job.restoreUid, helperOptions(job));
+      prepareMarkers(volume, job.restoreUid, signatureOf(job), helperOptions(job));
     }
     const { memoryLimitBytes } = job;
     const { repository: opened } = await openRepository(job.repository, { readOnly: true, memoryLimitBytes }, context);
     await using repository = opened;
     const { clock, logger, signal } = context;
     const manifest = await loadSnapshot(repository.manifests, job.snapshotId as ManifestId, signal);
-    if (over !== undefined) return outcomeOfFinished(manifest, volume, over);
+    if (over !== undefined) return outcomeOfFinished(manifest, { job, volume, over });
     context.send({ type: 'started' });
     const receipt = await restoreSnapshot(
       repository,
@@ -77,18 +77,30 @@ export async function runRestoreJob(job: RestoreJob, context: MoverContext): Pro
 
 /**
  * Once the pod's containers may run, what they write is not to be replaced by what was backed up. Then either this restore has come to
- * its end before, or another one has, which is `VOLUME_RESTORED_BEFORE`; a marker that nobody has signed is taken for this one's.
+ * its end before, or another one has, which is `VOLUME_RESTORED_BEFORE`; a marker that nobody has signed is taken for this one's,
+ * unless a restore of ours had begun and not ended: then somebody has let the pod start on half of its data (`POD_STARTED`).
  */
 function overBefore(job: RestoreJob, volume: VolumeRoot): RestoreOutcome['foundOver'] | 'ours' {
   const marker = readDoneMarker(volume, job.restoreUid);
-  if (marker === undefined) return job.isAwaited ? undefined : 'helper';
-  if (marker.by === undefined) return 'marker';
+  if (marker === undefined && job.isAwaited) return undefined;
+  if (marker?.by === undefined) {
+    requireNoneBegun(job, volume);
+    return marker === undefined ? 'helper' : 'marker';
+  }
   if (marker.by.uid === job.runId) return 'ours';
   const { podVolumeRestore } = marker.by;
   throw new WindlassError(`the volume at ${pathOf(job.volume)} was restored before, by ${podVolumeRestore}`, {
     code: 'VOLUME_RESTORED_BEFORE',
     context: { path: pathOf(job.volume), podVolumeRestore },
   });
+}
+
+function requireNoneBegun({ restoreUid, volume: place }: RestoreJob, volume: VolumeRoot): void {
+  if (readBegunMarker(volume, restoreUid) === undefined) return;
+  throw new WindlassError(
+    `the pod was let start while the volume at ${pathOf(place)} was restored in part: nothing more is written to it`,
+    { code: 'POD_STARTED', context: { path: pathOf(place) } },
+  );
 }
 
 function helperOptions({ helperDeadlineSeconds: deadlineSeconds }: RestoreJob): HelperOptions | undefined {
@@ -100,8 +112,9 @@ function signatureOf({ subject, runId }: RestoreJob): RestoredBy {
 }
 
 /** What an interrupted attempt has left there is no reason to refuse. */
-function requireRoom({ onNotEmpty, volume: place, restoreUid }: RestoreJob, volume: VolumeRoot): void {
-  if (onNotEmpty !== 'fail' || hasBegunMarker(volume, restoreUid)) return;
+function requireRoom({ onNotEmpty, volume: place, restoreUid, runId }: RestoreJob, volume: VolumeRoot): void {
+  if (onNotEmpty !== 'fail') return;
+  if (readBegunMarker(volume, restoreUid)?.by?.uid === runId) return;
   const found = readdirSync(`/proc/self/fd/${volume.fd}`).find((name) => !OF_THE_VOLUME.has(name));
   if (found === undefined) return;
   throw new WindlassError(`the volume at ${pathOf(place)} is not empty: it has ${found}`, {
@@ -131,33 +144,39 @@ function report({ bytes, expectedBytes, entries }: RestoreProgress, context: Mov
   context.send({ type: 'progress', bytesDone: bytes, totalBytes: expectedBytes, files: entries });
 }
 
+interface FoundOver {
+  readonly job: RestoreJob;
+  readonly volume: VolumeRoot;
+  readonly over: NonNullable<ReturnType<typeof overBefore>>;
+}
+
 /** An earlier attempt came to its end without being able to say so. */
-function outcomeOfFinished(
-  { rootEntry }: SnapshotManifest,
-  { fd }: VolumeRoot,
-  over: NonNullable<ReturnType<typeof overBefore>>,
-): RestoreOutcome {
+function outcomeOfFinished({ rootEntry }: SnapshotManifest, { job, volume, over }: FoundOver): RestoreOutcome {
   const { summary, mode = 0o777 } = rootEntry ?? {};
-  const now = fstatSync(fd).mode & 0o7777;
+  // Whoever wrote the marker may not have seen to it that the init container can look for it.
+  const closedNow = job.isAwaited ? openClosedRoot(volume) : undefined;
+  const now = fstatSync(volume.fd).mode & 0o7777;
   const wasOpened = (mode & SEARCH_BITS) !== SEARCH_BITS && now === (mode | SEARCH_BITS);
   return {
     totalBytes: summary?.size ?? 0,
     files: summary?.files ?? 0,
     unchanged: 0,
     kept: 0,
+    leftOut: [],
     refusedAttributes: [],
-    closedRootMode: wasOpened ? mode : undefined,
+    closedRootMode: closedNow ?? (wasOpened ? mode : undefined),
     ...(over === 'ours' ? {} : { foundOver: over }),
   };
 }
 
 function outcomeOf(receipt: RestoreReceipt, closedRootMode: number | undefined): RestoreOutcome {
-  const { expected, restored, unchanged, kept, attributes } = receipt;
+  const { expected, restored, unchanged, kept, leftOut, attributes } = receipt;
   return {
     totalBytes: expected.bytes,
     files: restored.files,
     unchanged: unchanged.files,
     kept: kept.count,
+    leftOut: leftOut.paths,
     refusedAttributes: attributes.map(({ attribute, errno, count }) => ({ attribute, errno, count })),
     closedRootMode,
   };

@@ -130,6 +130,7 @@ const outcome: RestoreOutcome = {
   files: 4,
   unchanged: 0,
   kept: 0,
+  leftOut: [],
   refusedAttributes: [],
   closedRootMode: undefined,
 };
@@ -143,6 +144,8 @@ const completed = (more: Partial<RestoreOutcome>) =>
 test('its status says what was there already, what was left, and what the volume did not take', () => {
   const status = { progress: { totalBytes: 10, bytesDone: 10 } };
   assert.deepEqual(completed({}), { status });
+  const leftOut = '.velero of an earlier restore was left out';
+  assert.deepEqual(completed({ leftOut: ['.velero'] }), { status, message: leftOut });
   const refusedAttributes = [{ attribute: 'owner', errno: 'EPERM', count: 3 }];
   const refused = 'the volume did not take owner of 3 (EPERM)';
   assert.deepEqual(completed({ unchanged: 2, kept: 1, refusedAttributes }), {

@@ -126,12 +126,13 @@ function subjectOf({ metadata, spec }: PodVolumeRestore): Readonly<Record<string
 }
 
 function completionOf(outcome: RestoreOutcome): Completion {
-  const { totalBytes, files, unchanged, kept, refusedAttributes, closedRootMode, foundOver } = outcome;
+  const { totalBytes, files, unchanged, kept, leftOut, refusedAttributes, closedRootMode, foundOver } = outcome;
   const refused = refusedAttributes.map(({ attribute, errno, count }) => `${attribute} of ${count} (${errno})`);
   const notes = [
     ...(foundOver === undefined ? [] : [FOUND_OVER[foundOver]]),
     ...(unchanged === 0 ? [] : [`${files} files restored, ${unchanged} were there already`]),
     ...(kept === 0 ? [] : [`${kept} that were there were left as they are`]),
+    ...(leftOut.length === 0 ? [] : [`${leftOut.join(', ')} of an earlier restore was left out`]),
     ...(refused.length === 0 ? [] : [`the volume did not take ${refused.join(', ')}`]),
   ];
   return {
@@ -155,6 +156,7 @@ async function markFailed(
     code,
     message,
     name: restore.metadata.name,
+    uid: restore.metadata.uid,
   });
   return closedRootMode === undefined ? undefined : rootModeNote(closedRootMode);
 }

@@ -27,6 +27,7 @@ import { openVolume, type VolumeRoot } from '../../agent/host/volume-root.ts';
 import type { Message, VolumePlace } from '../../agent/datapath/job.ts';
 import { MoverFixture } from './mover-fixture.ts';
 
+const BY = { podVolumeRestore: 'velero/again-1', uid: 'pvr-uid' };
 const NAMES = ['pod', 'volumes', 'kubernetes.io~csi', 'pv-1', 'mount'];
 
 function run(...argv: readonly string[]): void {
@@ -151,7 +152,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'full when its restore fails': (kubelet) => {
     run('mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', kubelet.path);
     const volume = kubelet.held();
-    prepareMarkers(volume, 'uid');
+    prepareMarkers(volume, 'uid', BY);
     const filling = outcome(() => writeFileSync(join(kubelet.path, 'file'), Buffer.alloc(1 << 20)));
     const telling = outcome(() =>
       writeFailureMarker(volume, 'uid', { message: 'no space left', code: 'ENOSPC', podVolumeRestore: 'again-1' }),
@@ -162,10 +163,9 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'full when its restore has ended': (kubelet) => {
     run('mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', kubelet.path);
     const volume = kubelet.held();
-    prepareMarkers(volume, 'uid');
+    prepareMarkers(volume, 'uid', BY);
     const filling = outcome(() => writeFileSync(join(kubelet.path, 'file'), Buffer.alloc(1 << 20)));
-    const by = { podVolumeRestore: 'velero/again-1', uid: 'pvr-uid' };
-    const telling = outcome(() => writeDoneMarker(volume, 'uid', by));
+    const telling = outcome(() => writeDoneMarker(volume, 'uid', BY));
     return [filling, telling, readDoneMarker(volume, 'uid')?.by?.uid ?? 'nobody'];
   },
   'too small for its restore': async (kubelet) => {
