@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { deserializeError, WindlassError } from '../../base/errors.ts';
-import type { Logger } from '../../base/logger.ts';
+import type { LogFields, Logger } from '../../base/logger.ts';
 import type { Answer, Job, Message } from './job.ts';
 
 export type MoverMessage = Extract<
@@ -110,7 +110,7 @@ export function startMover(job: Job, options: MoverOptions, prepared?: PreparedM
       if (isStopping) return;
       isStopping = true;
       stop(child, patience, () => {
-        leave(child, logger);
+        leave(child, { ...job.subject, pid: child.pid }, logger);
         stuck.reject(stuckError(child.pid));
       });
     },
@@ -118,10 +118,9 @@ export function startMover(job: Job, options: MoverOptions, prepared?: PreparedM
 }
 
 /** It may end one day; until then nothing here waits for it. */
-function leave(child: ChildProcessWithoutNullStreams, logger: Logger): void {
-  const { pid } = child;
-  logger.error('a data mover cannot be ended, and is left behind', { pid });
-  child.once('exit', () => logger.info('a data mover that was left behind has ended', { pid }));
+function leave(child: ChildProcessWithoutNullStreams, fields: LogFields, logger: Logger): void {
+  logger.error('a data mover cannot be ended, and is left behind', fields);
+  child.once('exit', () => logger.info('a data mover that was left behind has ended', fields));
   child.stdin.destroy();
   child.stdout.destroy();
   child.stderr.destroy();
