@@ -38,9 +38,19 @@ test('events come whole however the bytes are cut, also within a letter', async 
   );
 });
 
-test('a bookmark is only a version', async () => {
-  const bookmark = { type: 'BOOKMARK', object: { metadata: { resourceVersion: '12' } } };
-  assert.deepEqual(await read([`${JSON.stringify(bookmark)}\n\n`]), [{ type: 'BOOKMARK', resourceVersion: '12' }]);
+test('a bookmark is only a version, and says when everything there is has come', async () => {
+  const bookmarkWith = (annotations?: Record<string, string>): string =>
+    `${JSON.stringify({ type: 'BOOKMARK', object: { metadata: { resourceVersion: '12', annotations } } })}\n\n`;
+  const seen = await read([
+    bookmarkWith(),
+    bookmarkWith({ 'k8s.io/initial-events-end': 'false' }),
+    bookmarkWith({ 'k8s.io/initial-events-end': 'true' }),
+  ]);
+  const bookmark = { type: 'BOOKMARK', resourceVersion: '12' } as const;
+  assert.deepEqual(
+    seen,
+    [false, false, true].map((isAll) => ({ ...bookmark, isAll })),
+  );
 });
 
 test('what the server says in the stream is thrown by its code', async () => {
