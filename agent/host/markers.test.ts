@@ -117,12 +117,12 @@ test('a link in the place of a marker is not written through, and is none', (t) 
 test('a file in the place of the folder gives way, as it does to Velero, and is kept', (t) => {
   const { path, volume, inside } = aVolume(t);
   writeFileSync(join(path, '.velero'), 'of the user');
-  writeFileSync(join(path, '.velero.saved'), 'of the user, too');
+  writeFileSync(join(path, `.velero.saved-${UID}`), 'of the user, too');
   assert.equal(hasDoneMarker(volume, UID), false);
   writeDoneMarker(volume, UID, BY);
   assert.deepEqual(readdirSync(inside()), [UID]);
-  assert.equal(readFileSync(join(path, '.velero.saved-2'), 'utf8'), 'of the user');
-  assert.equal(readFileSync(join(path, '.velero.saved'), 'utf8'), 'of the user, too');
+  assert.equal(readFileSync(join(path, `.velero.saved-${UID}-2`), 'utf8'), 'of the user');
+  assert.equal(readFileSync(join(path, `.velero.saved-${UID}`), 'utf8'), 'of the user, too');
 });
 
 test("what a user keeps in the folder stays, and the folder's own mode with it", (t) => {

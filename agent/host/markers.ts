@@ -82,12 +82,12 @@ export function writeFailureMarker(volume: VolumeRoot, restoreUid: string, reaso
  * asked for.
  */
 export function prepareMarkers(volume: VolumeRoot, restoreUid: string, by: RestoredBy, options?: HelperOptions): void {
-  withFolder(volume, true, (fd) => {
+  withFolder(volume, restoreUid, (fd) => {
     for (const name of [restoreUid, `${restoreUid}.failed`, `${restoreUid}.options`])
       ignoring('ENOENT', () => unlinkSync(at(fd, name)));
   });
-  if (options !== undefined) writeMarker(volume, `${restoreUid}.options`, `${JSON.stringify(options)}\n`);
-  writeMarker(volume, begunName(restoreUid), `${signature(by).padEnd(ROOM_FOR_AN_END_BYTES - 1)}\n`);
+  if (options !== undefined) writeMarker(volume, restoreUid, `${restoreUid}.options`, `${JSON.stringify(options)}\n`);
+  writeMarker(volume, restoreUid, begunName(restoreUid), `${signature(by).padEnd(ROOM_FOR_AN_END_BYTES - 1)}\n`);
 }
 
 /** Opens a root that other users may not search, as long as one of them waits for a marker. The bits that it had, if it was closed. */
@@ -111,7 +111,7 @@ function begunName(restoreUid: string): string {
 /** An ordinary file of that name; a link or a folder is none. */
 function readMarker(volume: VolumeRoot, name: string): Marker | undefined {
   let text: string | undefined;
-  withFolder(volume, false, (fd) => {
+  withFolder(volume, undefined, (fd) => {
     ignoring('ENOENT', () => (text = readOrdinaryFile(at(fd, name))));
   });
   return text === undefined ? undefined : { by: parseSignature(text) };
@@ -122,7 +122,7 @@ function signature({ podVolumeRestore, uid }: RestoredBy): string {
 }
 
 function removeMarker(volume: VolumeRoot, name: string): void {
-  withFolder(volume, false, (fd) => ignoring('ENOENT', () => unlinkSync(at(fd, name))));
+  withFolder(volume, undefined, (fd) => ignoring('ENOENT', () => unlinkSync(at(fd, name))));
 }
 
 /** The text of an ordinary file, cut to a length; undefined where something else has its name. */
@@ -152,11 +152,11 @@ function parseSignature(text: string): RestoredBy | undefined {
 /** In a full volume what was kept for this moment is given back first. */
 function writeWithRoom(volume: VolumeRoot, restoreUid: string, name: string, text: string): void {
   try {
-    writeMarker(volume, name, text);
+    writeMarker(volume, restoreUid, name, text);
   } catch (error) {
     if (!isFull(error)) throw error;
     removeMarker(volume, begunName(restoreUid));
-    writeMarker(volume, name, text);
+    writeMarker(volume, restoreUid, name, text);
   }
 }
 
@@ -165,8 +165,8 @@ function isFull(error: unknown): boolean {
   return hasCode(cause, 'ENOSPC') || hasCode(cause, 'EDQUOT');
 }
 
-function writeMarker(volume: VolumeRoot, name: string, content: string): void {
-  withFolder(volume, true, (fd) => {
+function writeMarker(volume: VolumeRoot, restoreUid: string, name: string, content: string): void {
+  withFolder(volume, restoreUid, (fd) => {
     // No reader meets half a file, and no crash takes back what was said.
     const unfinished = `${name}.new`;
     ignoring('ENOENT', () => unlinkSync(at(fd, unfinished)));
@@ -184,15 +184,18 @@ function writeMarker(volume: VolumeRoot, name: string, content: string): void {
   fsyncSync(volume.fd);
 }
 
-/** Nothing is called when there is no folder and none is made. `VOLUME_MARKER` for whatever the file system refuses. */
-function withFolder(volume: VolumeRoot, create: boolean, use: (fd: number) => void): void {
+/**
+ * Nothing is called when there is no folder and none is made: one is for a restore, by its UID. `VOLUME_MARKER` for whatever the file
+ * system refuses.
+ */
+function withFolder(volume: VolumeRoot, makeFor: string | undefined, use: (fd: number) => void): void {
   const path = at(volume.fd, MARKER_FOLDER);
   try {
-    if (create) makeFolder(path);
-    const fd = openFolder(path, create);
+    if (makeFor !== undefined) makeFolder(path, makeFor);
+    const fd = openFolder(path, makeFor !== undefined);
     if (fd === undefined) return;
     try {
-      if (create) fchmodSync(fd, fstatSync(fd).mode | 0o755);
+      if (makeFor !== undefined) fchmodSync(fd, fstatSync(fd).mode | 0o755);
       use(fd);
     } finally {
       closeSync(fd);
@@ -214,14 +217,17 @@ function openFolder(path: string, mustBe: boolean): number | undefined {
   }
 }
 
-/** What is no folder there gives way, as it does to Velero; but it is somebody's, and stays beside it under another name. */
-function makeFolder(path: string): void {
+/**
+ * What is no folder there gives way, as it does to Velero; but it is somebody's, and stays beside it under another name. No snapshot
+ * that this restore may write over it has the name.
+ */
+function makeFolder(path: string, restoreUid: string): void {
   try {
     mkdirSync(path, { mode: 0o755 });
   } catch (error) {
     if (!hasCode(error, 'EEXIST')) throw error;
     if (lstatSync(path).isDirectory()) return;
-    renameSync(path, freeName(`${path}.saved`));
+    renameSync(path, freeName(`${path}.saved-${restoreUid}`));
     mkdirSync(path, { mode: 0o755 });
   }
 }
