@@ -29,7 +29,7 @@ export async function killAgent(cluster: Cluster): Promise<void> {
 /** The data movers that the agent has started, one for each volume that moves. */
 export async function dataMovers(cluster: Cluster): Promise<number[]> {
   const pids = await agentProcesses(cluster);
-  return pids.filter((pid) => commandOf(pid).some((word) => word.includes('data-mover')));
+  return pids.filter((pid) => commandOf(pid).some((word) => word.endsWith('/data-mover.cjs')));
 }
 
 export async function whenNothingMoves(cluster: Cluster): Promise<void> {
