@@ -1,4 +1,5 @@
 // What happens to an agent besides being asked for backups: held still, killed, looked at.
+import { hasCode } from '../../base/errors.ts';
 import type { Cluster } from './cluster.ts';
 import { commandOf, isAlive, openFiles } from './host-processes.ts';
 import { agentPod, agentProcesses } from './node-agent.ts';
@@ -18,12 +19,21 @@ export async function whileAgentSleeps(cluster: Cluster, work: () => Promise<voi
 /** Ends all of its processes at once; back when the kubelet has started it again. */
 export async function killAgent(cluster: Cluster): Promise<void> {
   const before = restarts(await agentPod(cluster));
-  for (const pid of await agentProcesses(cluster)) process.kill(pid, 'SIGKILL');
+  for (const pid of await agentProcesses(cluster)) kill(pid);
   await waitFor('the agent, started again', async () => {
     const pod = await agentPod(cluster);
     const isUp = pod.status?.containerStatuses?.[0]?.state?.running !== undefined;
     return isUp && restarts(pod) > before ? true : undefined;
   });
+}
+
+/** The first of a container takes the others with it: those have ended when it is their turn. */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!hasCode(error, 'ESRCH')) throw error;
+  }
 }
 
 /** The data movers that the agent has started, one for each volume that moves. */
