@@ -194,6 +194,8 @@ export class MovementReconciler<T extends Movement> {
       case 'run':
         return this.#run(movement, signal);
       case 'hold':
+        // A place in the queue that it does not take would keep the one it waits for from its next attempt.
+        this.#deps.slots.release(uid);
         await this.#reports.say(movement, decision.message, signal);
         return { requeueAfterMs: WAIT_MS };
       case 'report':
@@ -330,6 +332,8 @@ export class MovementReconciler<T extends Movement> {
   }
 
   async #letGo(movement: T, signal: AbortSignal): Promise<ReconcileResult> {
+    // It has ended: nobody waits for another attempt of it.
+    this.#deps.runs.forget(movement.metadata.uid);
     if ((await this.#kind.afterwards?.(movement)) === true) return { requeueAfterMs: WAIT_MS };
     await this.#write(movement, transitions.letGo(movement), signal);
     this.#release(movement);

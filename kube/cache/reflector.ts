@@ -33,6 +33,8 @@ const PAGE_OBJECTS = 500;
 const WATCH_SECONDS = 300;
 /** A watch that ends sooner, without an event, has not worked. */
 const SHORTEST_WATCH_MS = 1000;
+/** After so many a list is tried. */
+const BROKEN_STREAMS = 3;
 const BACKOFF = { firstMs: 800, maxMs: 30_000 };
 
 export class Reflector<T extends KubeObject> {
@@ -48,6 +50,8 @@ export class Reflector<T extends KubeObject> {
   #canStream = true;
   /** The last stream was ended before it had told all: a list may get through. */
   #isListNext = false;
+  /** Streams that have broken before they had told all, since the last that had. */
+  #brokenStreams = 0;
   /** Pages are for servers that keep what the first of them saw until the last: where one did not, the list is asked for whole. */
   #isPaging = true;
 
@@ -110,6 +114,9 @@ export class Reflector<T extends KubeObject> {
       this.#canStream = false;
       return;
     }
+    // What stands between may never let one of that length through.
+    if (this.#resourceVersion === undefined && !this.#isToList && ++this.#brokenStreams % BROKEN_STREAMS === 0)
+      this.#isListNext = true;
     if (hasCode(error, 'KUBE_GONE')) {
       // What was missed cannot be told any more: from the beginning, at once if it was a watch that had worked.
       if (this.#resourceVersion === undefined) this.#isPaging = false;
@@ -167,6 +174,9 @@ export class Reflector<T extends KubeObject> {
         if (seen !== undefined && event.isAll) {
           this.#seenAll(seen);
           seen = undefined;
+          this.#resourceVersion = event.resourceVersion;
+          // As after a list: only what comes next shows that a watch works, and resets the back-off.
+          continue;
         }
         if (seen === undefined) this.#resourceVersion = event.resourceVersion;
       } else {
@@ -192,6 +202,7 @@ export class Reflector<T extends KubeObject> {
     for (const key of this.#store.keys()) if (!seen.has(key)) this.#delete(key);
     this.#synced.resolve();
     this.#isHealthy = true;
+    this.#brokenStreams = 0;
   }
 
   async #resync(signal: AbortSignal): Promise<void> {
