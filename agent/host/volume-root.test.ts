@@ -36,25 +36,26 @@ const ROWS: readonly (readonly [string, readonly string[]])[] = [
   ['backed up while it is unmounted', ['VOLUME_REPLACED', '0 snapshots']],
 ];
 
+/** What came of each step of a scenario, in a mount namespace of its own. */
+async function answersOf(t: TestContext, scenario: string): Promise<string[]> {
+  const argv = ['unshare', ...namespace, process.execPath, child, scenario, scratchFolder(t, 'memory')];
+  const result = await runCommand(argv);
+  assert.equal(result.code, 0, describeResult(argv, result));
+  return JSON.parse(result.stdout) as string[]; // volume-mounts-child.ts wrote it
+}
+
 const skip = canMount() ? false : 'mounts cannot be made here';
 describe('a volume under a mount', { skip }, () => {
   for (const [scenario, expected] of ROWS) {
     test(scenario, async (t) => {
-      const argv = ['unshare', ...namespace, process.execPath, child, scenario, scratchFolder(t, 'memory')];
-      const result = await runCommand(argv);
-      assert.equal(result.code, 0, describeResult(argv, result));
-      assert.deepEqual(JSON.parse(result.stdout), expected);
+      assert.deepEqual(await answersOf(t, scenario), expected);
     });
   }
 });
 
 const withoutFuse = skip !== false || !existsSync('/dev/fuse') ? 'no FUSE here' : false;
 test('a volume that does not answer is found all the same', { skip: withoutFuse }, async (t) => {
-  const scenario = 'looked for while it does not answer';
-  const argv = ['unshare', ...namespace, process.execPath, child, scenario, scratchFolder(t, 'memory')];
-  const result = await runCommand(argv);
-  assert.equal(result.code, 0, describeResult(argv, result));
-  const [mounted, answer] = JSON.parse(result.stdout) as string[];
+  const [mounted, answer] = await answersOf(t, 'looked for while it does not answer');
   if (mounted === 'mounted') assert.equal(answer, 'found');
 });
 
@@ -62,11 +63,7 @@ test(
   'a data mover that cannot even be killed is given up, and its process left behind',
   { skip: withoutFuse },
   async (t) => {
-    const scenario = 'moved while it does not answer';
-    const argv = ['unshare', ...namespace, process.execPath, child, scenario, scratchFolder(t, 'memory')];
-    const result = await runCommand(argv);
-    assert.equal(result.code, 0, describeResult(argv, result));
-    const [code, state] = JSON.parse(result.stdout) as string[];
+    const [code, state] = await answersOf(t, 'moved while it does not answer');
     if (code === 'no FUSE') return t.skip('no FUSE here');
     assert.deepEqual([code, state], ['MOVER_STUCK', 'still there']);
   },

@@ -110,13 +110,14 @@ export class Reflector<T extends KubeObject> {
 
   async #recover(error: unknown, signal: AbortSignal): Promise<void> {
     const { kind, logger, clock } = this.#options;
-    if (hasCode(error, 'KUBE_INVALID') && this.#resourceVersion === undefined && !this.#isToList) {
-      this.#canStream = false;
-      return;
+    if (this.#resourceVersion === undefined && !this.#isToList) {
+      if (hasCode(error, 'KUBE_INVALID')) {
+        this.#canStream = false;
+        return;
+      }
+      // What stands between may never let one of that length through.
+      this.#isListNext = ++this.#brokenStreams % BROKEN_STREAMS === 0;
     }
-    // What stands between may never let one of that length through.
-    if (this.#resourceVersion === undefined && !this.#isToList && ++this.#brokenStreams % BROKEN_STREAMS === 0)
-      this.#isListNext = true;
     if (hasCode(error, 'KUBE_GONE')) {
       // What was missed cannot be told any more: from the beginning, at once if it was a watch that had worked.
       if (this.#resourceVersion === undefined) this.#isPaging = false;

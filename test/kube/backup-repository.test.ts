@@ -173,6 +173,25 @@ async function whenJob({ namespace }: Place, isWanted: (job: Job) => boolean = (
 }
 
 /** As the cluster's own controller would. */
+/** What the Job of a repository does, here and now. */
+function maintain(
+  { flags }: Place,
+  volumeNamespace: string,
+  perNamespacePasswords: boolean,
+): ReturnType<typeof maintainRepository> {
+  const { namespace, scratchFolder: scratch, cacheFolder } = flags;
+  const told = { volumeNamespace, repositoryType: 'kopia', location: 'default', memoryLimitBytes: undefined };
+  const options = { namespace, scratchFolder: scratch, cacheFolder, perNamespacePasswords, ...told };
+  const deps = {
+    client: fixture.admin,
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+    environment: {},
+  };
+  return maintainRepository(options, deps, AbortSignal.timeout(60_000));
+}
+
 async function endJob({ namespace }: Place, job: Job, outcome: 'succeeded' | 'failed'): Promise<void> {
   const at = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
   const condition = (type: string) => ({ type, status: 'True', reason: 'Test', message: 'as the test wants it' });
@@ -254,22 +273,9 @@ test("a namespace's own password is its repository's, its maintenance's, and of 
   const { containers } = ((await whenJob(place)) as Job & { readonly spec: JobSpec }).spec.template.spec;
   assert.ok(containers[0]?.args.includes('--per-namespace-repository-passwords'));
 
-  const { namespace, scratchFolder: scratch, cacheFolder } = place.flags;
-  const deps = {
-    client: fixture.admin,
-    clock: systemClock,
-    random: systemRandom,
-    logger: silentLogger,
-    environment: {},
-  };
-  const maintain = async (volumeNamespace: string, perNamespacePasswords: boolean): Promise<string> => {
-    const told = { volumeNamespace, repositoryType: 'kopia', location: 'default', memoryLimitBytes: undefined };
-    const options = { namespace, scratchFolder: scratch, cacheFolder, perNamespacePasswords, ...told };
-    return (await maintainRepository(options, deps, AbortSignal.timeout(60_000))).outcome;
-  };
-  assert.equal(await maintain('demo', true), 'done');
-  assert.equal(await maintain('other', true), 'done');
-  await assert.rejects(maintain('demo', false), { code: 'PASSWORD_WRONG' });
+  assert.equal((await maintain(place, 'demo', true)).outcome, 'done');
+  assert.equal((await maintain(place, 'other', true)).outcome, 'done');
+  await assert.rejects(maintain(place, 'demo', false), { code: 'PASSWORD_WRONG' });
 });
 
 test('another place of its location makes it NotReady, then Ready there; a lost repository is made anew', async (t) => {
@@ -319,17 +325,7 @@ test('maintenance: a bounded Job like the Deployment, its entry, and one that so
     '--backup-storage-location=default',
   ]);
 
-  const { namespace, scratchFolder: scratch, cacheFolder } = place.flags;
-  const told = { volumeNamespace: 'demo', repositoryType: 'kopia', location: 'default', memoryLimitBytes: undefined };
-  const deps = {
-    client: fixture.admin,
-    clock: systemClock,
-    random: systemRandom,
-    logger: silentLogger,
-    environment: {},
-  };
-  const options = { namespace, scratchFolder: scratch, cacheFolder, perNamespacePasswords: false, ...told };
-  const report = await maintainRepository(options, deps, AbortSignal.timeout(60_000));
+  const report = await maintain(place, 'demo', false);
   assert.equal(report.outcome, 'done');
   await endJob(place, job, 'succeeded');
   const maintained = await whenRepository(place, name, ({ status }) => status?.recentMaintenance?.length === 1);
@@ -344,7 +340,7 @@ test('maintenance: a bounded Job like the Deployment, its entry, and one that so
     return annotations?.[ANNOTATION.maintenanceJob]?.startsWith(`${second.metadata.name} `) === true;
   });
   await stop();
-  const named = { namespace, name: second.metadata.name };
+  const named = { namespace: place.namespace, name: second.metadata.name };
   await fixture.admin.delete(KINDS.job, named, { propagationPolicy: 'Background', gracePeriodSeconds: 0 });
   await startController(t, place);
   const after = await whenRepository(place, name, ({ status }) => status?.recentMaintenance?.length === 2);

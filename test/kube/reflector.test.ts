@@ -133,3 +133,32 @@ test('a version that the server has forgotten: streamed anew, with all that was 
   assert.deepEqual([requests.lists, requests.streams], [0, 2]);
   await checkFollows(fixture, namespace, followed, 'after');
 });
+
+test('streams that break again and again give way to a list', async (t) => {
+  const namespace = await fixture.namespace();
+  await createConfigMaps(fixture, namespace, ['a']);
+  const fault: Fault = { kind: 'reset-response', atByte: 0 };
+  const requests = watchRequests(t, { fault, matching: isStreamOf('configmaps') });
+  const followed = follow(t, fixture.client, { namespace });
+  await followed.reflector.whenSynced(t.signal);
+  await checkFollows(fixture, namespace, followed, 'b');
+  assert.deepEqual(requests, { lists: 1, streams: 3, watches: 1 });
+  assert.equal(followed.sleepsMs.length, 3);
+});
+
+test('a server that tells all and then always that it has forgotten is not asked in a loop', async (t) => {
+  const namespace = await fixture.namespace();
+  const all = { metadata: { resourceVersion: '1', annotations: { 'k8s.io/initial-events-end': 'true' } } };
+  const gone = JSON.parse(statusAnswer(410, 'Expired').body ?? '') as object;
+  const events = [
+    { type: 'BOOKMARK', object: all },
+    { type: 'ERROR', object: gone },
+  ];
+  const body = events.map((event) => `${JSON.stringify(event)}\n`).join('');
+  const fault: Fault = { kind: 'answer', answer: { status: 200, body } };
+  watchRequests(t, { fault, matching: isStreamOf('configmaps'), times: 4 });
+  const followed = follow(t, fixture.client, { namespace });
+  await until(() => fixture.proxy.unmet().length === 0);
+  await checkFollows(fixture, namespace, followed, 'b');
+  assert.equal(followed.sleepsMs.length, 3, 'only the first is tried again at once');
+});
